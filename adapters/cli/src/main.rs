@@ -1,0 +1,2 @@
+//! The greenroom command: push, watch, pull, and run a whole script.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The control plane: API, ledger, dispatch, and supervision of workers.
+fn main() {}

@@ -1,0 +1,2 @@
+//! One process per device: runs profile, generate, validate and assemble tasks.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Immutable bytes named by their SHA-256.

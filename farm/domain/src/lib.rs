@@ -1,0 +1,36 @@
+//! The words of the farm as types: ids, units, characters, shots, takes, jobs, tasks, verdicts and events.
+//!
+//! No async, IO, clock, randomness or globals: time and entropy are arguments.
+
+mod character;
+mod digest;
+mod event;
+mod id;
+mod job;
+mod pack;
+mod problem;
+mod project;
+mod script;
+mod spec;
+mod task;
+mod units;
+mod verdict;
+
+pub use character::{Character, CharacterState, Reference, ReferenceQuality};
+pub use digest::{Digest, ParseDigestError};
+pub use event::{Event, EventBody, EventSeq};
+pub use id::{CharacterId, Entropy, JobId, ParseIdError, ProjectId, TaskId, WorkerId};
+pub use job::{Job, JobState, ShotOutcome};
+pub use pack::{
+    Calibration, DiffusionDefaults, IdentityDefaults, ModelFile, ModelRole, Pack, Slot, SlotScope, Vocabulary,
+};
+pub use problem::{Problem, ProblemKind};
+pub use project::{Project, Settings};
+pub use script::{Breakdown, CameraMove, Framing, Heading, Line, Prompt, Scene, Setting, Shot, ShotKey, TimeOfDay};
+pub use spec::{
+    AssembleShot, AssembleSpec, CastMember, ClipOutput, GenerateSpec, IdentityPrompt, Keyframing, Pixels, ProfileSpec,
+    Spec, TaskOutput, ValidateSpec,
+};
+pub use task::{Lease, LeaseEpoch, Task, TaskError, TaskKind, TaskState, TransitionError};
+pub use units::{Cosine, Fps, Frames, Idr, Seed, Timestamp};
+pub use verdict::{Box2, CharacterScore, Decision, FaceScore, FrameScore, ModelsUsed, Reason, Verdict};

@@ -1,0 +1,232 @@
+//! A pack: a bundle of models with one `pack.toml`. What the farm must know about models is data in here, never code.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::{Digest, Idr, Problem};
+
+/// The contents of `pack.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pack {
+    /// Short name, `puppet`.
+    pub name: String,
+    /// Grows with every change of a file or a figure.
+    pub version: u32,
+    /// SPDX identifier of the weights' licence.
+    pub licence: String,
+    /// Where the recipe lies that made the weights.
+    pub recipe: String,
+    /// Every file of the pack, by role.
+    pub model: Vec<ModelFile>,
+    /// Faces: detection and calibration.
+    pub identity: IdentityDefaults,
+    /// Generation.
+    pub diffusion: DiffusionDefaults,
+    /// The words that the text encoder knows, and the prose that means them.
+    pub vocabulary: Vocabulary,
+}
+
+/// One file of a pack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFile {
+    /// What the file is for.
+    pub role: ModelRole,
+    /// Path inside the pack, with forward slashes.
+    pub file: String,
+    /// SHA-256 of the file.
+    pub sha256: Digest,
+    /// Size in bytes.
+    pub size: u64,
+    /// SPDX identifier, where it differs from the pack's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+}
+
+/// What a file of a pack is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelRole {
+    /// Face detector, ONNX, SCRFD's outputs.
+    Detector,
+    /// Face embedder, ONNX, ArcFace's input and output.
+    Embedder,
+    /// Tokenizer file of the diffusion folder.
+    Tokenizer,
+    /// Text encoder (weights or config).
+    TextEncoder,
+    /// UNet (weights or config).
+    Unet,
+    /// VAE (weights or config).
+    Vae,
+    /// Noise scheduler's config.
+    Scheduler,
+    /// IP-Adapter weights.
+    IpAdapter,
+    /// `model_index.json`.
+    Index,
+}
+
+/// How faces are found and scored with this pack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityDefaults {
+    /// The detector's square input, pixels (a multiple of 32).
+    pub detect_size: u32,
+    /// Detections under this score are ignored, 0 to 1.
+    pub detect_score: f32,
+    /// Faces whose shorter side is smaller (pixels of the scored frame) are not scored.
+    pub smallest_face: f32,
+    /// The default curve, for characters with too few references for their own.
+    pub calibration: Calibration,
+}
+
+/// A monotone piecewise-linear map from raw cosine to IDR.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Names this curve in verdicts, `puppet-1`.
+    pub name: String,
+    /// (cosine, IDR) anchors, both rising; clamped outside.
+    pub anchors: Vec<(f32, f32)>,
+}
+
+impl Calibration {
+    /// Reads a cosine as IDR.
+    #[must_use]
+    pub fn idr(&self, cosine: crate::Cosine) -> Idr {
+        let x = cosine.0;
+        let after = self.anchors.partition_point(|&(c, _)| c <= x);
+        Idr(match (after.checked_sub(1).map(|i| self.anchors[i]), self.anchors.get(after)) {
+            (None, Some(&(_, first))) => first,
+            (Some((_, last)), None) => last,
+            (Some((c0, y0)), Some(&(c1, y1))) => y0 + (y1 - y0) * (x - c0) / (c1 - c0),
+            (None, None) => 0.0,
+        })
+    }
+}
+
+/// How pictures are made with this pack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiffusionDefaults {
+    /// Sizes (width, height) that the model was trained at; the nearest in shape is used and scaled.
+    pub native_sizes: Vec<(u32, u32)>,
+    /// Sampler steps for a picture from noise.
+    pub steps: u32,
+    /// Classifier-free guidance scale; 1 is none.
+    pub guidance: f32,
+    /// Weight of the identity tokens.
+    pub identity_scale: f32,
+    /// Share of the steps that a chained keyframe runs again, 0 (copy) to 1 (from noise).
+    pub chain_strength: f32,
+    /// Words that every picture should not show; may be empty.
+    pub negative: String,
+    /// How many characters the model can draw in one picture.
+    pub max_characters: u32,
+}
+
+/// Turns prose into the words a model knows. All of it is data: see [`Slot`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vocabulary {
+    /// The caption's parts in order. Each part is a list of alternatives with `{slot}` placeholders; the first whose slots
+    /// are all filled is used, and a part with none is left out. `{a}` becomes `a` or `an` by the word that follows.
+    pub parts: Vec<Vec<String>>,
+    /// Written between parts.
+    pub separator: String,
+    /// The slots by name.
+    pub slots: BTreeMap<String, Slot>,
+}
+
+/// One thing that a caption can say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slot {
+    /// Which prose fills it.
+    pub scope: SlotScope,
+    /// Used where the prose says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// If not empty, a match counts only within three words before one of these (`black … hair`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub near: Vec<String>,
+    /// The model's word → phrases in prose that mean it. The word itself always does.
+    pub words: BTreeMap<String, Vec<String>>,
+}
+
+/// Where the prose of a slot comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlotScope {
+    /// The shot's framing (`establishing`, `wide`, `medium`, `close`).
+    Framing,
+    /// The description of the character in frame.
+    Character,
+    /// The shot's action, parentheticals and mood.
+    Shot,
+    /// The scene heading's place, then the scene's action.
+    Place,
+    /// The scene heading's time of day.
+    Time,
+}
+
+impl Pack {
+    /// Reads and checks `pack.toml`.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names the field, where the text is not TOML, a field is unknown or missing, an anchor does not
+    /// rise, or a caption part names a slot that does not exist.
+    pub fn parse(text: &str, subject: &str) -> Result<Self, Problem> {
+        let bad = |cause: String| {
+            Problem::invalid("read pack", subject, cause, "take pack.toml from the pack's release, or fix the field")
+        };
+        let pack: Self = toml::from_str(text).map_err(|e| bad(e.to_string().trim().to_owned()))?;
+        let anchors = &pack.identity.calibration.anchors;
+        if anchors.len() < 2 || anchors.windows(2).any(|w| w[1].0 <= w[0].0 || w[1].1 < w[0].1) {
+            return Err(bad("identity.calibration.anchors needs two or more pairs that rise".into()));
+        }
+        if pack.diffusion.native_sizes.is_empty() {
+            return Err(bad("diffusion.native_sizes is empty".into()));
+        }
+        for name in pack.vocabulary.parts.iter().flatten().flat_map(|part| placeholders(part)) {
+            if name != "a" && !pack.vocabulary.slots.contains_key(name) {
+                return Err(bad(format!("vocabulary.parts names the slot `{name}`, which does not exist")));
+            }
+        }
+        Ok(pack)
+    }
+
+    /// The files of one role, in the order of `pack.toml`.
+    pub fn files(&self, role: ModelRole) -> impl Iterator<Item = &ModelFile> {
+        self.model.iter().filter(move |m| m.role == role)
+    }
+
+    /// Names this pack's exact contents: outputs depend on it, so task specs carry it.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of_json(self)
+    }
+}
+
+/// The `{slot}` names in a caption part.
+fn placeholders(part: &str) -> impl Iterator<Item = &str> {
+    part.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cosine;
+
+    #[test]
+    fn a_cosine_between_anchors_is_read_along_the_line() {
+        let curve = Calibration { name: "t".into(), anchors: vec![(0.0, 0.0), (0.4, 0.5), (0.6, 0.75), (0.9, 0.85)] };
+        let at = |c| curve.idr(Cosine(c)).0;
+        assert!((at(-0.3) - 0.0).abs() < 1e-6);
+        assert!((at(0.5) - 0.625).abs() < 1e-6);
+        assert!((at(0.6) - 0.75).abs() < 1e-6);
+        assert!((at(1.0) - 0.85).abs() < 1e-6);
+    }
+}

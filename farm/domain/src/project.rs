@@ -1,0 +1,52 @@
+//! One production and the settings its pictures are made with.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Fps, Frames, ProjectId, Seed, Timestamp};
+
+/// One production.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// Unique on this farm; lower-case letters, digits and dashes.
+    pub name: String,
+    /// What its pictures are made with.
+    pub settings: Settings,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// What a project's pictures are made with. Changing it changes every task spec made afterwards, and nothing made before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Width and height of takes and clips, pixels, both even.
+    pub size: (u32, u32),
+    /// Frame rate of takes, clips and the episode.
+    pub fps: Fps,
+    /// A clip is accepted where the expected characters' p10 IDR is at least this, 0 to 1.
+    pub gate: f32,
+    /// Takes after the first that a rejected shot may have.
+    pub retries: u32,
+    /// Generated keyframes per second of a shot, at least two.
+    pub keyframes_per_second: u32,
+    /// Cross-fade between clips.
+    pub crossfade: Frames,
+    /// Everything that is random derives from this.
+    pub seed: Seed,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            size: (768, 448),
+            fps: Fps::FILM,
+            gate: 0.75,
+            retries: 3,
+            keyframes_per_second: 2,
+            crossfade: Frames(12),
+            seed: Seed(1),
+        }
+    }
+}

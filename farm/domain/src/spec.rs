@@ -1,0 +1,255 @@
+//! What each task kind is given and gives back. A spec is self-contained: with the pack and the artifacts it names, any
+//! worker makes the same output from it.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::{
+    CameraMove, Decision, Digest, Fps, Frames, Line, Prompt, ReferenceQuality, Seed, ShotKey, TaskKind, Verdict,
+};
+
+/// What a task is asked to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Spec {
+    /// References → identity profile.
+    Profile(ProfileSpec),
+    /// Script → shots. Pure, so the control plane runs it itself.
+    Breakdown {
+        /// The script's text.
+        script: Digest,
+    },
+    /// Shot → take.
+    Generate(GenerateSpec),
+    /// Take → verdict.
+    Validate(ValidateSpec),
+    /// Takes → clips and episode.
+    Assemble(AssembleSpec),
+}
+
+impl Spec {
+    /// The kind of task that runs it.
+    #[must_use]
+    pub const fn kind(&self) -> TaskKind {
+        match self {
+            Self::Profile(_) => TaskKind::Profile,
+            Self::Breakdown { .. } => TaskKind::Breakdown,
+            Self::Generate(_) => TaskKind::Generate,
+            Self::Validate(_) => TaskKind::Validate,
+            Self::Assemble(_) => TaskKind::Assemble,
+        }
+    }
+
+    /// Equal specs give equal outputs, so the digest finds work that was done before.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of_json(self)
+    }
+}
+
+/// Profile: find the face in each reference, embed it, and measure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProfileSpec {
+    /// The pack's digest.
+    pub pack: Digest,
+    /// The character's name, for messages.
+    pub character: String,
+    /// (file name, picture) of each reference.
+    pub references: Vec<(String, Digest)>,
+}
+
+/// Generate: keyframes, the frames between them, the camera move.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GenerateSpec {
+    /// The pack's digest.
+    pub pack: Digest,
+    /// Which shot, for messages.
+    pub shot: ShotKey,
+    /// 1 for the first take.
+    pub take: u32,
+    /// What to show.
+    pub prompt: Prompt,
+    /// Whom to show.
+    pub identity: Option<IdentityPrompt>,
+    /// All noise derives from this.
+    pub seed: Seed,
+    /// Size of the take, pixels.
+    pub size: Pixels,
+    /// Rate of the take.
+    pub fps: Fps,
+    /// Length of the take.
+    pub duration: Frames,
+    /// Where keyframes lie.
+    pub keyframes: Keyframing,
+    /// How the camera moves over the frames.
+    pub camera: CameraMove,
+    /// Sampler steps of the first keyframe.
+    pub steps: u32,
+    /// Classifier-free guidance scale.
+    pub guidance: f32,
+}
+
+/// Whom a generated picture should show.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IdentityPrompt {
+    /// Name, for messages.
+    pub character: String,
+    /// The identity profile.
+    pub profile: Digest,
+    /// Weight of the identity tokens.
+    pub scale: f32,
+}
+
+/// Where a take's keyframes lie.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+pub enum Keyframing {
+    /// One picture; only the camera moves. For establishing shots.
+    Still,
+    /// A keyframe every so many frames, each started from the one before.
+    Chain {
+        /// Frames from one keyframe to the next.
+        every: Frames,
+        /// Share of the steps that a later keyframe runs again, 0 to 1.
+        strength: f32,
+    },
+}
+
+/// A picture's width and height in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pixels {
+    /// Width.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+}
+
+/// Validate: decode, sample, detect, embed, assign, judge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ValidateSpec {
+    /// The pack's digest.
+    pub pack: Digest,
+    /// Which shot, for messages.
+    pub shot: ShotKey,
+    /// The take (Matroska).
+    pub take: Digest,
+    /// Everybody who could be in the picture.
+    pub cast: Vec<CastMember>,
+    /// Whose face must be found.
+    pub expected: Vec<String>,
+    /// p10 IDR that an expected character needs.
+    pub gate: f32,
+    /// Frames sampled, spread over the take; first and last are always among them.
+    pub samples: u32,
+}
+
+/// A character with its identity profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CastMember {
+    /// Name as in the script.
+    pub character: String,
+    /// The identity profile.
+    pub profile: Digest,
+}
+
+/// Assemble: one clip a shot, and the episode.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AssembleSpec {
+    /// Shown on the contact sheet.
+    pub title: String,
+    /// Size of clips and episode, pixels.
+    pub size: Pixels,
+    /// Rate of clips and episode.
+    pub fps: Fps,
+    /// Cross-fade between clips.
+    pub crossfade: Frames,
+    /// p10 IDR that was asked, for the contact sheet's colours.
+    pub gate: f32,
+    /// In order.
+    pub shots: Vec<AssembleShot>,
+}
+
+/// One shot as it goes into the episode.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AssembleShot {
+    /// Which shot.
+    pub shot: ShotKey,
+    /// The chosen take (Matroska).
+    pub take: Digest,
+    /// Its number, 1 for the first.
+    pub take_number: u32,
+    /// Its verdict. Anything but accept makes the shot a draft: it is marked as one.
+    pub verdict: Verdict,
+    /// What is said, for subtitles.
+    pub dialogue: Vec<Line>,
+}
+
+impl AssembleShot {
+    /// Not accepted: goes in visibly marked.
+    #[must_use]
+    pub fn is_draft(&self) -> bool {
+        !matches!(self.verdict.decision, Decision::Accept)
+    }
+}
+
+/// What a task gave back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum TaskOutput {
+    /// Of a profile task.
+    Profile {
+        /// The identity profile (JSON).
+        profile: Digest,
+        /// The best reference's face (PNG).
+        thumbnail: Digest,
+        /// One per reference, in the order given.
+        qualities: Vec<ReferenceQuality>,
+    },
+    /// Of a breakdown task.
+    Breakdown {
+        /// The breakdown (JSON).
+        breakdown: Digest,
+    },
+    /// Of a generate task.
+    Take {
+        /// FFV1 in Matroska.
+        video: Digest,
+        /// The middle frame (PNG).
+        thumbnail: Digest,
+        /// Generated keyframes.
+        keyframes: u32,
+        /// Seconds spent by stage, for the report.
+        timings: BTreeMap<String, f64>,
+    },
+    /// Of a validate task.
+    Verdict {
+        /// The verdict.
+        verdict: Verdict,
+        /// Seconds spent by stage, for the report.
+        timings: BTreeMap<String, f64>,
+    },
+    /// Of an assemble task.
+    Episode {
+        /// H.264 and AAC in MP4.
+        episode: Digest,
+        /// One per shot, in order.
+        clips: Vec<ClipOutput>,
+        /// PNG with the score on each frame.
+        contact_sheet: Digest,
+        /// Length of the episode.
+        duration: Frames,
+        /// Seconds spent by stage, for the report.
+        timings: BTreeMap<String, f64>,
+    },
+}
+
+/// One shot's clip.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClipOutput {
+    /// Which shot.
+    pub shot: ShotKey,
+    /// H.264 in MP4.
+    pub video: Digest,
+    /// Made from a take that was not accepted.
+    pub draft: bool,
+}

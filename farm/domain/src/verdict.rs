@@ -1,0 +1,179 @@
+//! Accept, reject with reasons, or unscored: never a bare number, and no number without the models that made it.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use crate::{Cosine, Digest, Idr};
+
+/// What the gate says of one take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What follows.
+    pub decision: Decision,
+    /// One per character of the cast that was expected or seen.
+    pub characters: Vec<CharacterScore>,
+    /// Every sampled frame.
+    pub frames: Vec<FrameScore>,
+    /// What made the numbers.
+    pub models: ModelsUsed,
+}
+
+/// Accept, or why not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Decision {
+    /// Every expected character is there and is itself.
+    Accept,
+    /// Somebody was seen who is not who they should be.
+    Reject {
+        /// At least one.
+        reasons: Vec<Reason>,
+    },
+    /// An expected face was not found, so there is nothing to score. Treated like a reject, never a pass.
+    Unscored {
+        /// At least one.
+        reasons: Vec<Reason>,
+    },
+}
+
+impl Decision {
+    /// Whether what waits on the take may go on.
+    #[must_use]
+    pub const fn is_accept(&self) -> bool {
+        matches!(self, Self::Accept)
+    }
+
+    /// Why not; empty for accept.
+    #[must_use]
+    pub fn reasons(&self) -> &[Reason] {
+        match self {
+            Self::Accept => &[],
+            Self::Reject { reasons } | Self::Unscored { reasons } => reasons,
+        }
+    }
+}
+
+/// One reason against a take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Reason {
+    /// The face is there, but not alike enough.
+    IdentityBelowGate {
+        /// Who was expected.
+        character: String,
+        /// 10th percentile over the sampled frames with this face.
+        p10: Idr,
+        /// What was needed.
+        gate: f32,
+        /// Number of the worst frame.
+        worst_frame: u64,
+    },
+    /// The face was found in too few of the sampled frames, or in none.
+    FaceMissing {
+        /// Who was expected.
+        character: String,
+        /// Share of sampled frames with the face, 0 to 1.
+        coverage: f32,
+    },
+    /// Another member of the cast is in this character's place.
+    WrongCharacter {
+        /// Who was expected.
+        expected: String,
+        /// Who was seen.
+        seen: String,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IdentityBelowGate { character, p10, gate, worst_frame } => {
+                write!(
+                    f,
+                    "{character}: p10 IDR {:.2} is below the gate {gate:.2} (worst at frame {worst_frame})",
+                    p10.0
+                )
+            }
+            Self::FaceMissing { character, coverage } if *coverage == 0.0 => {
+                write!(f, "{character}: no face found in any sampled frame")
+            }
+            Self::FaceMissing { character, coverage } => {
+                write!(f, "{character}: face found in only {:.0} % of the sampled frames", coverage * 100.0)
+            }
+            Self::WrongCharacter { expected, seen } => write!(f, "{expected} was expected, {seen} is seen"),
+        }
+    }
+}
+
+/// One character over the whole take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CharacterScore {
+    /// Who.
+    pub character: String,
+    /// Whether the shot says this face must be there.
+    pub expected: bool,
+    /// Share of sampled frames with the face, 0 to 1.
+    pub coverage: f32,
+    /// Mean IDR over frames with the face; none where there is none.
+    pub mean: Option<Idr>,
+    /// 10th percentile of IDR.
+    pub p10: Option<Idr>,
+    /// Lowest IDR.
+    pub min: Option<Idr>,
+    /// Mean raw cosine.
+    pub cosine: Option<Cosine>,
+    /// Frame with the lowest IDR.
+    pub worst_frame: Option<u64>,
+    /// Whether the curve is the character's own (false: the pack's default).
+    pub calibrated: bool,
+}
+
+/// One sampled frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrameScore {
+    /// Number in the take, from 0.
+    pub frame: u64,
+    /// Every face that was found, best detection first.
+    pub faces: Vec<FaceScore>,
+}
+
+/// One face in one frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaceScore {
+    /// Where.
+    pub bbox: Box2,
+    /// The detector's score, 0 to 1.
+    pub detection: f32,
+    /// Whom it was assigned to; none is a stranger or too small to score.
+    pub character: Option<String>,
+    /// Raw cosine to that character's profile (to the nearest of the cast for a stranger).
+    pub cosine: Option<Cosine>,
+    /// The same, calibrated.
+    pub idr: Option<Idr>,
+}
+
+/// A box in pixels, origin at the top left.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Box2 {
+    /// Left.
+    pub x0: f32,
+    /// Top.
+    pub y0: f32,
+    /// Right.
+    pub x1: f32,
+    /// Bottom.
+    pub y1: f32,
+}
+
+/// What made a verdict's numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelsUsed {
+    /// Pack name and version, `puppet 1`.
+    pub pack: String,
+    /// The detector file.
+    pub detector: Digest,
+    /// The embedder file.
+    pub embedder: Digest,
+    /// Name of the calibration.
+    pub calibration: String,
+}

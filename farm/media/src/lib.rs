@@ -1,0 +1,1 @@
+//! Pictures that move: decode, encode, in-betweens, camera moves and assembly on FFmpeg.

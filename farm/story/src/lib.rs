@@ -1,0 +1,1 @@
+//! Reads screenplays and turns them into scenes, shots and prompts. Pure.

@@ -1,0 +1,2 @@
+//! Repository chores: tidy, drift checks, measurements.
+fn main() {}
