@@ -1,1 +1,26 @@
 //! Where the farm keeps its ledger: one trait per noun, an in-memory store, and the suite every store must pass.
+//!
+//! Everything is read by noun and written by one method, [`Store::commit`]: a [`Batch`] of changes and the events that
+//! tell of them become true together or not at all. Time comes in with the values; a store has no clock.
+
+mod batch;
+mod character;
+pub mod conformance;
+mod error;
+mod event;
+mod job;
+mod memory;
+mod project;
+pub mod rules;
+mod store;
+mod task;
+
+pub use batch::{Batch, Change, Expected};
+pub use character::CharacterStore;
+pub use error::{Result, StoreError, Unique};
+pub use event::{EventScope, EventStore};
+pub use job::JobStore;
+pub use memory::MemoryStore;
+pub use project::ProjectStore;
+pub use store::Store;
+pub use task::TaskStore;

@@ -1,0 +1,24 @@
+//! The whole ledger as one object.
+
+use async_trait::async_trait;
+use greenroom_domain::Event;
+
+use crate::{Batch, CharacterStore, EventStore, JobStore, ProjectStore, Result, TaskStore};
+
+/// The whole ledger. Object safe: the daemon holds an `Arc<dyn Store>`.
+#[async_trait]
+pub trait Store: ProjectStore + CharacterStore + JobStore + TaskStore + EventStore {
+    /// Applies the changes in their order and appends the events, all of it or nothing, and answers the events with the
+    /// sequence they got: the next numbers of the log, without gaps, in commit order. Once it answers, the batch survives
+    /// a crash as far as the store survives at all.
+    ///
+    /// # Errors
+    /// If a precondition does not hold (the first that fails is told), or the batch cannot be written.
+    async fn commit(&self, batch: Batch) -> Result<Vec<Event>>;
+
+    /// Reads the whole ledger and compares its parts with each other. Slow: for `doctor`, tests and after a crash.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`](crate::StoreError::Corrupt) with everything that was found.
+    async fn integrity_check(&self) -> Result<()>;
+}
