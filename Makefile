@@ -1,0 +1,92 @@
+# Two commands matter: `make demo` runs the main job, `make test` checks what CI checks. Both do all set-up themselves.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+
+OUT ?= demo-out
+HIDDEN_LAB := tests/fixtures/hidden-lab
+RECIPE := packaging/packs/puppet/recipe
+ENV := . packaging/setup/env.sh;
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@$(ENV) echo "Everything built or fetched lies below $$GREENROOM_CACHE; make clean-cache empties it."
+
+.PHONY: demo
+demo: ## film the hidden-lab script into OUT=demo-out: episode, clips, contact sheet, report
+	@packaging/setup/setup.sh demo
+	@$(ENV) cargo build --release --locked --package greenroom --package greenroomd --package greenroom-worker
+	@$(ENV) status=0; \
+	"$$CARGO_TARGET_DIR/release/greenroom" run $(HIDDEN_LAB)/hidden-lab.fountain --cast $(HIDDEN_LAB)/cast \
+	  --out "$(OUT)" || status=$$?; \
+	case $$status in 0|3) ;; *) echo "make demo: greenroom run failed with code $$status" >&2; exit $$status ;; esac; \
+	ls "$(OUT)"/clips/*.mp4 >/dev/null; \
+	for file in episode.mp4 contact-sheet.png report.html report.json; do test -s "$(OUT)/$$file"; done; \
+	echo; echo "Where to look:"; \
+	echo "  $(OUT)/episode.mp4        the whole episode"; \
+	echo "  $(OUT)/clips/*.mp4        one clip per shot"; \
+	echo "  $(OUT)/contact-sheet.png  frames with their scores"; \
+	echo "  $(OUT)/report.html        every take, its verdict and why (report.json: the same, for programs)"; \
+	if [ $$status = 3 ]; then \
+	  echo "Some shots are drafts (greenroom run ended with code 3): no take of theirs passed; they are marked."; \
+	else echo "Every shot was accepted."; fi
+
+.PHONY: test
+test: setup-test format tidy lint docs test-recipe test-rust ## everything CI checks
+
+.PHONY: test-full
+test-full: test test-deny test-ignored ## test, and what takes long: advisories, peers, long runs
+
+.PHONY: setup-test
+setup-test:
+	@packaging/setup/setup.sh test
+
+.PHONY: format
+format:
+	@echo "== format"
+	@$(ENV) cargo fmt --all --check
+
+.PHONY: tidy
+tidy:
+	@echo "== tidy"
+	@$(ENV) cargo xtask tidy
+
+.PHONY: lint
+lint:
+	@echo "== lint"
+	@$(ENV) cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: docs
+docs:
+	@echo "== docs"
+	@$(ENV) RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+.PHONY: test-recipe
+test-recipe:
+	@echo "== recipe"
+	@$(ENV) cd $(RECIPE); "$$GREENROOM_CACHE/recipe-venv/bin/python" -m pytest -q -p no:cacheprovider
+
+# The farm's tests start the programs themselves, so these are built first.
+.PHONY: test-rust
+test-rust:
+	@echo "== tests"
+	@$(ENV) cargo build --workspace --bins --locked
+	@$(ENV) cargo nextest run --workspace --locked --profile ci
+
+.PHONY: test-deny
+test-deny:
+	@echo "== deny"
+	@$(ENV) cargo deny --version >/dev/null 2>&1 || \
+	  env -u CARGO_TARGET_DIR cargo install cargo-deny --locked --debug --root "$$GREENROOM_CACHE/tools"
+	@$(ENV) cargo deny --locked check
+
+.PHONY: test-ignored
+test-ignored:
+	@echo "== long tests"
+	@$(ENV) cargo nextest run --workspace --locked --profile ci --run-ignored only --no-tests warn
+
+.PHONY: clean-cache
+clean-cache: ## remove what was built and fetched outside the clone
+	@$(ENV) rm -rf "$$GREENROOM_CACHE"/{target,onnxruntime,tools,recipe-venv,setup.log}
