@@ -68,11 +68,11 @@ test-recipe:
 	@echo "== recipe"
 	@$(ENV) cd $(RECIPE); "$$GREENROOM_CACHE/recipe-venv/bin/python" -m pytest -q -p no:cacheprovider
 
-# The farm's tests start the programs themselves, so these are built first.
+# The farm's tests start the programs themselves, so these are built first, with the features that the tests are built with.
 .PHONY: test-rust
 test-rust:
 	@echo "== tests"
-	@$(ENV) cargo build --workspace --bins --locked
+	@$(ENV) cargo build --workspace --all-targets --locked
 	@$(ENV) cargo nextest run --workspace --locked --profile ci
 
 .PHONY: test-deny
