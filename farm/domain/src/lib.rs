@@ -31,6 +31,6 @@ pub use spec::{
     AssembleShot, AssembleSpec, CastMember, ClipOutput, GenerateSpec, IdentityPrompt, Keyframing, Pixels, ProfileSpec,
     Spec, TaskOutput, ValidateSpec,
 };
-pub use task::{Lease, LeaseEpoch, Task, TaskError, TaskKind, TaskState, TransitionError};
+pub use task::{Lease, LeaseEpoch, MAX_FAILURES, Task, TaskError, TaskKind, TaskState, TransitionError};
 pub use units::{Cosine, Fps, Frames, Idr, Seed, Timestamp};
 pub use verdict::{Box2, CharacterScore, Decision, FaceScore, FrameScore, ModelsUsed, Reason, Verdict};

@@ -247,6 +247,16 @@ impl Task {
         Ok(self)
     }
 
+    /// Back to ready without blame: the daemon restarted and does not know the leaseholder, who may no longer publish.
+    ///
+    /// # Errors
+    /// If it is not leased under this epoch.
+    pub fn release(mut self, epoch: LeaseEpoch) -> Result<Self, TransitionError> {
+        self.lease_of(epoch)?;
+        self.state = TaskState::Ready { since: self.created };
+        Ok(self)
+    }
+
     /// Nobody wants it any more; final states stay as they are.
     #[must_use]
     pub fn cancel(mut self, now: Timestamp) -> Self {

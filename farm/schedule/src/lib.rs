@@ -1,1 +1,16 @@
 //! Decides what runs next: compiles requests to tasks, places them, and chooses what follows an outcome. Pure.
+//!
+//! Every decision takes a value and returns a value that can be printed; ids and time are arguments.
+
+mod compile;
+mod plan;
+mod retry;
+mod settle;
+
+pub use compile::{ScriptPlan, compile_profile, compile_script};
+pub use plan::{Action, Held, Holder, Ready, Snapshot, WorkerView, plan};
+pub use retry::{Remedy, retry};
+pub use settle::{Next, best_take, settle};
+
+#[cfg(test)]
+mod fixture;

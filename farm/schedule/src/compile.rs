@@ -1,0 +1,185 @@
+//! Turns a request into the first tasks of its graph.
+//!
+//! ```text
+//! breakdown (done at once) ─► per shot: generate ─► validate ─┐
+//!                                         ▲            │ rejected, retries left: a new pair
+//!                                         └────────────┘      ├─► assemble
+//! ```
+
+use greenroom_domain::{
+    Breakdown, CastMember, DiffusionDefaults, Digest, Frames, Framing, GenerateSpec, IdentityPrompt, JobId, Keyframing,
+    LeaseEpoch, Pixels, ProfileSpec, Settings, Shot, ShotKey, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState,
+    Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// Everything that a script's job is made from. Its digest names the request, so equal pushes are one job; tasks that come
+/// later are made from it too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScriptPlan {
+    /// The script's bytes.
+    pub script: Digest,
+    /// The pack's digest.
+    pub pack: Digest,
+    /// The project's settings as they were at the push.
+    pub settings: Settings,
+    /// The pack's way of making pictures.
+    pub diffusion: DiffusionDefaults,
+    /// Everybody with references, and their profiles as they were at the push.
+    pub cast: Vec<CastMember>,
+    /// Scenes and shots.
+    pub breakdown: Breakdown,
+}
+
+/// Frames that are decoded and scored per take: enough for the tenth percentile to be a frame and not the minimum.
+const SAMPLES: u32 = 16;
+
+/// The first tasks of a script's job: the breakdown, which is done already, one take of each shot with its validation, and
+/// the assembly that waits for them. `breakdown` names the artifact that holds `plan.breakdown`.
+pub fn compile_script(
+    plan: &ScriptPlan,
+    breakdown: Digest,
+    job: JobId,
+    now: Timestamp,
+    new_id: &mut dyn FnMut() -> TaskId,
+) -> Vec<Task> {
+    let mut tasks = vec![Task {
+        spec: Some(Spec::Breakdown { script: plan.script }),
+        state: TaskState::Done { output: TaskOutput::Breakdown { breakdown }, at: now, seconds: 0.0, reused: false },
+        ..blank(new_id(), job, TaskKind::Breakdown, now)
+    }];
+    for shot in plan.breakdown.shots() {
+        tasks.extend(plan.take(shot, 1, job, now, new_id));
+    }
+    let on = tasks.iter().filter(|t| t.kind == TaskKind::Validate).map(|t| t.id).collect();
+    let assemble = blank(new_id(), job, TaskKind::Assemble, now);
+    tasks.push(Task { state: TaskState::Waiting { on }, ..assemble });
+    tasks
+}
+
+/// The one task of a character's profile job.
+#[must_use]
+pub fn compile_profile(spec: ProfileSpec, id: TaskId, job: JobId, now: Timestamp) -> Task {
+    Task { spec: Some(Spec::Profile(spec)), ..blank(id, job, TaskKind::Profile, now) }
+}
+
+impl ScriptPlan {
+    /// The generate and validate tasks of one take of a shot.
+    pub(crate) fn take(
+        &self,
+        shot: &Shot,
+        take: u32,
+        job: JobId,
+        now: Timestamp,
+        new_id: &mut dyn FnMut() -> TaskId,
+    ) -> [Task; 2] {
+        let generate = Task {
+            shot: Some(shot.key),
+            take: Some(take),
+            spec: Some(Spec::Generate(self.generate(shot, take))),
+            ..blank(new_id(), job, TaskKind::Generate, now)
+        };
+        let validate = Task {
+            shot: Some(shot.key),
+            take: Some(take),
+            state: TaskState::Waiting { on: [generate.id].into() },
+            ..blank(new_id(), job, TaskKind::Validate, now)
+        };
+        [generate, validate]
+    }
+
+    /// The shot of a key.
+    pub(crate) fn shot(&self, key: ShotKey) -> Option<&Shot> {
+        self.breakdown.shots().find(|s| s.key == key)
+    }
+
+    fn generate(&self, shot: &Shot, take: u32) -> GenerateSpec {
+        let settings = &self.settings;
+        let every = (settings.fps.as_f64() / f64::from(settings.keyframes_per_second.max(2))).floor().max(1.0) as u64;
+        let shown = shot.expected.first().or_else(|| shot.cast.first());
+        GenerateSpec {
+            pack: self.pack,
+            shot: shot.key,
+            take,
+            prompt: shot.prompt.clone(),
+            identity: shown
+                .and_then(|name| self.cast.iter().find(|c| c.character == *name))
+                .filter(|_| shot.framing != Framing::Establishing)
+                .map(|c| IdentityPrompt {
+                    character: c.character.clone(),
+                    profile: c.profile,
+                    scale: self.diffusion.identity_scale,
+                }),
+            seed: settings.seed.derive(&format!("shot {}", shot.key), take),
+            size: Pixels { width: settings.size.0, height: settings.size.1 },
+            fps: settings.fps,
+            duration: shot.duration,
+            keyframes: if shot.framing == Framing::Establishing {
+                Keyframing::Still
+            } else {
+                Keyframing::Chain { every: Frames(every), strength: self.diffusion.chain_strength }
+            },
+            camera: shot.camera,
+            steps: self.diffusion.steps,
+            guidance: self.diffusion.guidance,
+        }
+    }
+
+    pub(crate) const fn samples() -> u32 {
+        SAMPLES
+    }
+}
+
+fn blank(id: TaskId, job: JobId, kind: TaskKind, now: Timestamp) -> Task {
+    Task {
+        id,
+        job,
+        shot: None,
+        take: None,
+        kind,
+        spec: None,
+        state: TaskState::Ready { since: now },
+        epoch: LeaseEpoch(0),
+        failures: 0,
+        created: now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{self, NOW};
+
+    #[test]
+    fn a_script_compiles_to_one_take_of_each_shot_and_an_assembly_that_waits() {
+        let plan = fixture::plan(3);
+        let tasks = compile_script(&plan, Digest::of(b"b"), fixture::job(), NOW, &mut fixture::ids());
+        let kinds: Vec<_> = tasks.iter().map(|t| (t.kind, t.state.name())).collect();
+        let pair = [(TaskKind::Generate, "ready"), (TaskKind::Validate, "waiting")];
+        let mut expected = vec![(TaskKind::Breakdown, "done")];
+        expected.extend([pair, pair, pair].concat());
+        expected.push((TaskKind::Assemble, "waiting"));
+        assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn an_establishing_shot_is_one_picture_of_nobody() {
+        let mut plan = fixture::plan(1);
+        plan.breakdown.scenes[0].shots[0].framing = Framing::Establishing;
+        let Some(Spec::Generate(spec)) =
+            compile_script(&plan, Digest::of(b"b"), fixture::job(), NOW, &mut fixture::ids()).remove(1).spec
+        else {
+            panic!("the second task generates")
+        };
+        assert_eq!((spec.keyframes, spec.identity), (Keyframing::Still, None));
+    }
+
+    #[test]
+    fn keyframes_come_at_least_twice_a_second() {
+        let plan = fixture::plan(1);
+        let [generate, _] =
+            plan.take(plan.breakdown.shots().next().unwrap(), 1, fixture::job(), NOW, &mut fixture::ids());
+        let Some(Spec::Generate(spec)) = generate.spec else { panic!("generates") };
+        assert_eq!(spec.keyframes, Keyframing::Chain { every: Frames(12), strength: 0.5 });
+    }
+}
