@@ -75,6 +75,7 @@ test-rust:
 	@$(ENV) cargo build --workspace --all-targets --locked
 	@$(ENV) cargo nextest run --workspace --locked --profile ci
 
+# Not in `make test`: its answer changes with the day's advisories, not with the code.
 .PHONY: test-deny
 test-deny:
 	@echo "== deny"
