@@ -1,1 +1,35 @@
 //! Who is in a picture: detect faces, align, embed, calibrate, assign to the cast, and judge.
+//!
+//! Two halves. [`Detector`], [`align()`], [`quality()`] and [`Embedder`] look at pixels and need the ONNX Runtime library
+//! ([`init_runtime`]). [`Profile`], [`calibrate()`] and [`judge()`] are pure: no IO, no clock, no randomness.
+//!
+//! Models are pack data. A detector has SCRFD's outputs (Guo et al. 2021, arXiv:2105.04714), an embedder ArcFace's input
+//! and output (Deng et al. 2019, arXiv:1801.07698).
+
+mod align;
+mod assign;
+mod calibrate;
+mod decode;
+mod detector;
+mod embedder;
+mod embedding;
+mod face;
+mod judge;
+mod letterbox;
+mod model;
+mod profile;
+mod quality;
+mod runtime;
+mod score;
+
+pub use align::align;
+pub use calibrate::{CalibrationError, calibrate};
+pub use detector::Detector;
+pub use embedder::Embedder;
+pub use embedding::{Embedding, EmbeddingError};
+pub use face::{Face, Point};
+pub use judge::{JudgeInput, MIN_COVERAGE, STRANGER_BELOW, SeenFace, TOLERATED_SHARE, judge};
+pub use model::ModelError;
+pub use profile::{Profile, ProfileError, ProfileReference};
+pub use quality::quality;
+pub use runtime::{RuntimeError, init_runtime};

@@ -1,0 +1,171 @@
+//! What is known of a character's face: its references' embeddings, and how a new face compares with them.
+
+use greenroom_domain::{Cosine, Digest, ReferenceQuality};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::Embedding;
+
+/// A character's references under one embedder. Stored as JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The character's name.
+    pub character: String,
+    /// Pack name and version, `puppet 1`.
+    pub pack: String,
+    /// The embedder file. Embeddings of another one cannot be compared with these.
+    pub embedder: Digest,
+    /// One or more.
+    pub references: Vec<ProfileReference>,
+    /// Direction of the weighted mean of the references.
+    pub centroid: Embedding,
+}
+
+/// One reference in a profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProfileReference {
+    /// Its face.
+    pub embedding: Embedding,
+    /// Head turn, −1 to 1.
+    pub yaw: f32,
+    /// How much it counts, above 0 to 1.
+    pub weight: f32,
+}
+
+/// Why references make no profile.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ProfileError {
+    /// None was given.
+    #[error("profile character: {0}: no reference was given")]
+    Empty(String),
+    /// They come from different embedders.
+    #[error("profile character: {0}: the references' embeddings differ in length")]
+    Mixed(String),
+    /// They point in opposite directions, or their weights are zero.
+    #[error("profile character: {0}: the references have no common direction")]
+    NoCentroid(String),
+}
+
+/// References that answer for the pose of a face.
+const NEAREST: usize = 2;
+
+impl Profile {
+    /// Builds a profile from each reference's embedding and quality, and fills in the agreement: the cosine of a reference to
+    /// the centroid of the others (none for a single one). The qualities come back in the order given.
+    ///
+    /// # Errors
+    /// If there is no reference, or they have no common direction.
+    pub fn build(
+        character: &str,
+        pack: &str,
+        embedder: Digest,
+        faces: Vec<(Embedding, ReferenceQuality)>,
+    ) -> Result<(Self, Vec<ReferenceQuality>), ProfileError> {
+        let Some((first, _)) = faces.first() else { return Err(ProfileError::Empty(character.to_owned())) };
+        let length = first.as_slice().len();
+        if faces.iter().any(|(e, _)| e.as_slice().len() != length) {
+            return Err(ProfileError::Mixed(character.to_owned()));
+        }
+        let (references, mut qualities): (Vec<_>, Vec<_>) = faces
+            .into_iter()
+            .map(|(embedding, q)| (ProfileReference { embedding, yaw: q.yaw, weight: q.weight }, q))
+            .unzip();
+        let centroid = centroid(&references, None).ok_or_else(|| ProfileError::NoCentroid(character.to_owned()))?;
+        for (i, quality) in qualities.iter_mut().enumerate() {
+            let others = self::centroid(&references, Some(i));
+            quality.agreement = others.map(|others| references[i].embedding.cosine(&others).0);
+        }
+        let (character, pack) = (character.to_owned(), pack.to_owned());
+        Ok((Self { character, pack, embedder, references, centroid }, qualities))
+    }
+
+    /// How alike a face is, −1 to 1: half the cosine to the centroid, half the weighted mean of the cosines to the two
+    /// references whose head turn (`yaw`, −1 to 1) is nearest.
+    ///
+    /// The centroid says who it is over all poses, the nearest references how that looks from here. Both are means and never
+    /// a maximum, so more references do not make it easier for a stranger. With one reference this is the plain cosine.
+    #[must_use]
+    pub fn cosine(&self, face: &Embedding, yaw: f32) -> Cosine {
+        let mut nearest: Vec<&ProfileReference> = self.references.iter().collect();
+        nearest.sort_by(|a, b| (a.yaw - yaw).abs().total_cmp(&(b.yaw - yaw).abs()));
+        nearest.truncate(NEAREST);
+        let weights: f32 = nearest.iter().map(|r| r.weight).sum();
+        let to_nearest: f32 = nearest.iter().map(|r| r.weight * r.embedding.cosine(face).0).sum();
+        let to_centroid = self.centroid.cosine(face).0;
+        let mean = if weights > 0.0 { to_nearest / weights } else { to_centroid };
+        Cosine(((to_centroid + mean) / 2.0).clamp(-1.0, 1.0))
+    }
+}
+
+/// Direction of the weighted mean, one reference left out if asked; none where nothing is left or it cancels out.
+fn centroid(references: &[ProfileReference], without: Option<usize>) -> Option<Embedding> {
+    let mut sum = vec![0.0; references.first()?.embedding.as_slice().len()];
+    for (_, reference) in references.iter().enumerate().filter(|(i, _)| Some(*i) != without) {
+        for (total, value) in sum.iter_mut().zip(reference.embedding.as_slice()) {
+            *total += reference.weight * value;
+        }
+    }
+    // Weights and embeddings are of the order of one: a sum as short as this is rounding.
+    let length = sum.iter().map(|v| v * v).sum::<f32>().sqrt();
+    if length > 1e-5 { Embedding::try_new(sum).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quality(yaw: f32, weight: f32) -> ReferenceQuality {
+        ReferenceQuality { detection: 0.9, face_size: 100.0, yaw, sharpness: 200.0, weight, agreement: None }
+    }
+
+    fn at(degrees: f32) -> Embedding {
+        Embedding::try_new(vec![degrees.to_radians().cos(), degrees.to_radians().sin()]).unwrap()
+    }
+
+    fn build(faces: &[(f32, f32, f32)]) -> (Profile, Vec<ReferenceQuality>) {
+        let faces = faces.iter().map(|&(degrees, yaw, weight)| (at(degrees), quality(yaw, weight))).collect();
+        Profile::build("MARA", "puppet 1", Digest::of(b"embedder"), faces).unwrap()
+    }
+
+    #[test]
+    fn one_reference_is_compared_by_its_plain_cosine() {
+        let (profile, qualities) = build(&[(0.0, 0.0, 0.4)]);
+        assert!((profile.cosine(&at(60.0), 0.3).0 - 0.5).abs() < 1e-6);
+        assert_eq!(qualities[0].agreement, None);
+    }
+
+    #[test]
+    fn a_better_reference_pulls_the_centroid_nearer() {
+        let (profile, _) = build(&[(0.0, 0.0, 0.9), (60.0, 0.0, 0.1)]);
+        assert!(profile.centroid.cosine(&at(0.0)) > profile.centroid.cosine(&at(60.0)));
+    }
+
+    #[test]
+    fn a_turned_face_is_compared_with_turned_references() {
+        let (profile, _) = build(&[(0.0, 0.0, 0.5), (5.0, 0.05, 0.5), (60.0, 0.8, 0.5), (65.0, 0.9, 0.5)]);
+        assert!(profile.cosine(&at(62.0), 0.85) > profile.cosine(&at(62.0), 0.0));
+    }
+
+    #[test]
+    fn a_reference_of_somebody_else_does_not_agree_with_the_others() {
+        let (_, qualities) = build(&[(0.0, 0.0, 0.5), (10.0, 0.0, 0.5), (100.0, 0.0, 0.5)]);
+        let agreement: Vec<f32> = qualities.iter().filter_map(|q| q.agreement).collect();
+        assert!(agreement[2] < 0.0 && agreement[0] > 0.5 && agreement[1] > 0.5, "{agreement:?}");
+    }
+
+    #[test]
+    fn more_references_do_not_help_a_stranger() {
+        let (one, _) = build(&[(0.0, 0.0, 0.5)]);
+        let (three, _) = build(&[(0.0, 0.0, 0.5), (20.0, 0.0, 0.5), (-20.0, 0.0, 0.5)]);
+        assert!(three.cosine(&at(90.0), 0.0).0 <= one.cosine(&at(90.0), 0.0).0 + 0.2);
+        assert!(three.cosine(&at(20.0), 0.0).0 < 1.0);
+    }
+
+    #[test]
+    fn nothing_and_opposites_make_no_profile() {
+        let make = |faces| Profile::build("MARA", "puppet 1", Digest::of(b"e"), faces).map(|_| ());
+        assert_eq!(make(vec![]), Err(ProfileError::Empty("MARA".into())));
+        let opposite = vec![(at(0.0), quality(0.0, 0.5)), (at(180.0), quality(0.0, 0.5))];
+        assert_eq!(make(opposite), Err(ProfileError::NoCentroid("MARA".into())));
+    }
+}
