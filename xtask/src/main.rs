@@ -1,7 +1,8 @@
-//! Repository chores: `cargo xtask tidy` checks what the compiler cannot.
+//! Repository chores: `cargo xtask tidy` checks what the compiler cannot, `cargo xtask measure` prints figures.
 //!
 //! Not built into anything that ships, and nothing of the farm is linked here.
 
+mod measure;
 mod tidy;
 
 use std::path::Path;
@@ -22,11 +23,24 @@ struct Arguments {
 enum Chore {
     /// Check dependency arrows, licences and files against the rules of the house.
     Tidy,
+    /// Measure the real programs: one JSON line per figure.
+    #[command(subcommand)]
+    Measure(measure::Subject),
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Arguments::parse().chore {
-        Chore::Tidy => run_tidy(workspace_root()?),
+#[expect(clippy::print_stderr, reason = "a chore reports to the terminal")]
+fn main() -> ExitCode {
+    run(&Arguments::parse().chore).unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(chore: &Chore) -> anyhow::Result<ExitCode> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace's root")?;
+    match chore {
+        Chore::Tidy => run_tidy(root),
+        Chore::Measure(subject) => run_measure(root, *subject),
     }
 }
 
@@ -44,6 +58,10 @@ fn run_tidy(root: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn workspace_root() -> anyhow::Result<&'static Path> {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace's root")
+#[expect(clippy::print_stdout, reason = "figures are what is asked for")]
+fn run_measure(root: &Path, subject: measure::Subject) -> anyhow::Result<ExitCode> {
+    for figure in measure::figures(root, subject)? {
+        println!("{figure}");
+    }
+    Ok(ExitCode::SUCCESS)
 }

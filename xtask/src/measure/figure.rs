@@ -1,0 +1,61 @@
+//! One measured number.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A number with its name and unit and, where it was measured beside another program, that one's number.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Figure {
+    /// `noun.measure`, such as `greenroomd.size`.
+    pub(crate) figure: String,
+    pub(crate) value: f64,
+    /// Singular and SI where there is one: `s`, `MiB`.
+    pub(crate) unit: &'static str,
+    /// The program that was measured beside ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peer: Option<String>,
+    /// Its number, in the same unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peer_value: Option<f64>,
+}
+
+impl Figure {
+    pub(crate) fn new(figure: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { figure: figure.into(), value, unit, peer: None, peer_value: None }
+    }
+
+    /// `bytes` in MiB.
+    pub(crate) fn mebibytes(figure: impl Into<String>, bytes: u64) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "sizes of files and processes are far below 2^53")]
+        let value = bytes as f64 / f64::from(1 << 20);
+        Self::new(figure, value, "MiB")
+    }
+}
+
+impl fmt::Display for Figure {
+    /// One line of JSON.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_one_line_of_json() {
+        let figure = Figure::mebibytes("pack.size", 3 << 19);
+        assert_eq!(figure.to_string(), r#"{"figure":"pack.size","value":1.5,"unit":"MiB"}"#);
+    }
+
+    #[test]
+    fn a_peer_stands_beside_the_value() {
+        let mut figure = Figure::new("decode.time", 1.0, "s");
+        figure.peer = Some("ffmpeg".to_owned());
+        figure.peer_value = Some(2.0);
+        let expected = r#"{"figure":"decode.time","value":1.0,"unit":"s","peer":"ffmpeg","peer_value":2.0}"#;
+        assert_eq!(figure.to_string(), expected);
+    }
+}
