@@ -129,7 +129,7 @@ has_sha256() {
   [ -f "$1" ] && echo "$2  $1" | sha256sum --check --status
 }
 
-# Built without optimisation: it only starts the tests, and builds in a third of the time.
+# Built without optimisation, which saves minutes: it only starts the tests.
 nextest() {
   ! cargo nextest --version >/dev/null 2>&1 || return 0
   say "building cargo-nextest $nextest_version, which runs the tests (some minutes, once)"
