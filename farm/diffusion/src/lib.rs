@@ -1,1 +1,31 @@
 //! Stable-Diffusion-shaped models on candle: text encoder, UNet, VAE, samplers, IP-Adapter.
+//!
+//! A [`StableDiffusion`] is read from a folder in diffusers' layout (Stable Diffusion 1.5 or anything of its shape, of any
+//! width) and makes pictures from text, from a latent to start from, and from a face embedding. Weights are f32. The same
+//! request with the same seed gives the same bytes on the same kind of processor.
+//!
+//! Absent by design: downloads, a terminal, the environment, other randomness than the request's seed.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
+
+mod attention;
+mod blocks;
+mod config;
+mod error;
+mod ip_adapter;
+mod kernels;
+mod latent;
+mod layers;
+mod pipeline;
+mod request;
+mod scheduler;
+mod text;
+mod tokenizer;
+mod unet;
+mod vae;
+mod weights;
+
+pub use candle_core::Device;
+pub use error::{GenerateError, LoadError};
+pub use latent::Latent;
+pub use pipeline::StableDiffusion;
+pub use request::{Generated, IdentityTokens, Request, Start, StepDone};

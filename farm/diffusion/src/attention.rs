@@ -1,0 +1,138 @@
+//! Attention: of a picture to itself, to the text, and beside the text to identity tokens.
+//!
+//! Decoupled cross-attention is Ye et al. 2023, arXiv:2308.06721.
+
+use candle_core::{D, Tensor};
+
+use crate::LoadError;
+use crate::layers::{Linear, softmax};
+use crate::weights::Weights;
+
+/// Scores (queries × keys over all heads) that are held at once; longer attentions run in pieces.
+const SCORES: usize = 1 << 26;
+
+/// Attention with diffusers' names `to_q`, `to_k`, `to_v`, `to_out.0`.
+pub(crate) struct Attention {
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: Linear,
+    heads: usize,
+}
+
+/// Keys and values of what is attended to, (N, heads, length, width / heads) each.
+pub(crate) struct KeyValue {
+    key: Tensor,
+    value: Tensor,
+}
+
+/// What one cross-attention attends to. It is the same in every step, so it is made once for each picture.
+pub(crate) struct Memory {
+    text: KeyValue,
+    identity: Option<(KeyValue, Tensor)>,
+}
+
+/// Identity tokens as one cross-attention sees them.
+pub(crate) struct IdentityInput<'a> {
+    /// `to_k_ip` of this attention.
+    pub(crate) to_k: &'a Linear,
+    /// `to_v_ip` of this attention.
+    pub(crate) to_v: &'a Linear,
+    /// (N, tokens, context).
+    pub(crate) tokens: &'a Tensor,
+    /// (N, 1, 1): how much each picture of the batch listens; 0 is not at all.
+    pub(crate) on: &'a Tensor,
+}
+
+impl Attention {
+    /// Reads the projections. `context` is the width of what is attended to; `heads` divides `width`.
+    pub(crate) fn load(
+        weights: &Weights<'_>,
+        width: usize,
+        context: usize,
+        heads: usize,
+        input_bias: bool,
+    ) -> Result<Self, LoadError> {
+        let input = if input_bias { Linear::load } else { Linear::load_without_bias };
+        Ok(Self {
+            to_q: input(&weights.at("to_q"), width, width)?,
+            to_k: input(&weights.at("to_k"), context, width)?,
+            to_v: input(&weights.at("to_v"), context, width)?,
+            to_out: Linear::load(&weights.at("to_out.0"), width, width)?,
+            heads,
+        })
+    }
+
+    /// Assembles an attention from projections that a file names otherwise.
+    pub(crate) fn new(to_q: Linear, to_k: Linear, to_v: Linear, to_out: Linear, heads: usize) -> Self {
+        Self { to_q, to_k, to_v, to_out, heads }
+    }
+
+    /// Width of its queries, over all heads.
+    pub(crate) fn width(&self) -> usize {
+        self.to_q.output()
+    }
+
+    /// (N, L, width) attends to itself; `mask` is added to the scores, (L, L).
+    pub(crate) fn to_itself(&self, x: &Tensor, mask: Option<&Tensor>) -> candle_core::Result<Tensor> {
+        let own = KeyValue::new(&self.to_k, &self.to_v, x, self.heads)?;
+        self.to_out.forward(&attend(&split(&self.to_q.forward(x)?, self.heads)?, &own, mask)?)
+    }
+
+    /// (N, L, width) attends to a memory that [`Self::memory`] made.
+    pub(crate) fn to_memory(&self, x: &Tensor, memory: &Memory) -> candle_core::Result<Tensor> {
+        let query = split(&self.to_q.forward(x)?, self.heads)?;
+        let text = attend(&query, &memory.text, None)?;
+        let seen = match &memory.identity {
+            Some((identity, on)) => (text + attend(&query, identity, None)?.broadcast_mul(on)?)?,
+            None => text,
+        };
+        self.to_out.forward(&seen)
+    }
+
+    /// Keys and values of the text (N, L, context), and of identity tokens where there are any.
+    pub(crate) fn memory(&self, text: &Tensor, identity: Option<&IdentityInput<'_>>) -> candle_core::Result<Memory> {
+        let identity = identity
+            .map(|i| Ok::<_, candle_core::Error>((KeyValue::new(i.to_k, i.to_v, i.tokens, self.heads)?, i.on.clone())))
+            .transpose()?;
+        Ok(Memory { text: KeyValue::new(&self.to_k, &self.to_v, text, self.heads)?, identity })
+    }
+}
+
+impl KeyValue {
+    fn new(to_k: &Linear, to_v: &Linear, x: &Tensor, heads: usize) -> candle_core::Result<Self> {
+        Ok(Self { key: split(&to_k.forward(x)?, heads)?, value: split(&to_v.forward(x)?, heads)? })
+    }
+}
+
+/// softmax(q kᵀ / √d + mask) v: (N, heads, L, d) → (N, L, heads · d).
+fn attend(query: &Tensor, memory: &KeyValue, mask: Option<&Tensor>) -> candle_core::Result<Tensor> {
+    let (batch, heads, length, depth) = query.dims4()?;
+    let query = (query * (depth as f64).powf(-0.5))?;
+    let keys = memory.key.t()?;
+    let row = batch * heads * memory.key.dim(2)?;
+    let piece = (SCORES / row).max(1);
+    let run = |start: usize, count: usize| {
+        let scores = query.narrow(2, start, count)?.contiguous()?.matmul(&keys)?;
+        let scores = match mask {
+            Some(mask) => scores.broadcast_add(&mask.narrow(0, start, count)?)?,
+            None => scores,
+        };
+        softmax(&scores)?.matmul(&memory.value)
+    };
+    let seen = if length <= piece {
+        run(0, length)?
+    } else {
+        let starts = (0..length).step_by(piece);
+        let pieces =
+            starts.map(|start| run(start, piece.min(length - start))).collect::<candle_core::Result<Vec<_>>>()?;
+        Tensor::cat(&pieces, 2)?
+    };
+    seen.transpose(1, 2)?.contiguous()?.flatten_from(D::Minus2)
+}
+
+/// (N, L, heads · d) → (N, heads, L, d).
+fn split(x: &Tensor, heads: usize) -> candle_core::Result<Tensor> {
+    let (batch, length, width) = x.dims3()?;
+    x.reshape((batch, length, heads, width / heads))?.transpose(1, 2)?.contiguous()
+}

@@ -1,0 +1,228 @@
+//! Text to picture: tokens, text encoder, guided DDIM over the UNet, VAE.
+
+use candle_core::{Device, Tensor};
+use image::RgbImage;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use crate::attention::Attention;
+use crate::config::Config;
+use crate::error::Stage;
+use crate::ip_adapter::IpAdapter;
+use crate::latent::noise;
+use crate::scheduler::Ddim;
+use crate::text::TextEncoder;
+use crate::tokenizer::Tokenizer;
+use crate::unet::{Context, Unet};
+use crate::vae::Vae;
+use crate::{GenerateError, Generated, IdentityTokens, Latent, LoadError, Request, StepDone};
+
+/// The longest side of a picture, pixels: larger ones take more memory than any model here was trained for.
+const LONGEST_SIDE: u32 = 2048;
+
+/// A loaded model folder.
+pub struct StableDiffusion {
+    device: Device,
+    tokenizer: Tokenizer,
+    text: TextEncoder,
+    unet: Unet,
+    vae: Vae,
+    ddim: Ddim,
+    adapter: Option<IpAdapter>,
+}
+
+impl StableDiffusion {
+    /// Loads a folder in diffusers' layout, and an IP-Adapter file in the layout of IP-Adapter-FaceID.
+    ///
+    /// # Errors
+    /// One that names the file, and the field or tensor: missing, cut short, of another shape, or of a kind not built.
+    pub fn open(folder: &Path, ip_adapter: Option<&Path>, device: &Device) -> Result<Self, LoadError> {
+        check_index(&folder.join("model_index.json"))?;
+        let text = TextEncoder::open(&folder.join("text_encoder"), device)?;
+        let device_error = |source| LoadError::Device { file: folder.join("text_encoder"), source };
+        let longest = text.longest().map_err(device_error)?;
+        let tokenizer = Tokenizer::open(&folder.join("tokenizer"), longest, text.vocabulary())?;
+        let unet = Unet::open(&folder.join("unet"), device)?;
+        let vae = Vae::open(&folder.join("vae"), device)?;
+        let ddim = Ddim::open(&folder.join("scheduler/scheduler_config.json"))?;
+        let agree = |field: &str, found: usize, expected: usize| LoadError::Config {
+            file: folder.join("unet/config.json"),
+            field: field.into(),
+            problem: format!("is {found}, the other parts of the model have {expected}"),
+        };
+        if unet.config().context != text.width() {
+            return Err(agree("cross_attention_dim", unet.config().context, text.width()));
+        }
+        if unet.config().channels != vae.channels() {
+            return Err(agree("in_channels", unet.config().channels, vae.channels()));
+        }
+        let widths: Vec<usize> = unet.cross_attentions().map(Attention::width).collect();
+        let adapter = ip_adapter.map(|path| IpAdapter::open(path, unet.config(), &widths, device)).transpose()?;
+        Ok(Self { device: device.clone(), tokenizer, text, unet, vae, ddim, adapter })
+    }
+
+    /// Makes a picture. `progress` hears of every step and may break off.
+    ///
+    /// # Errors
+    /// Where the request does not fit the model, where `progress` broke off, and where computing failed.
+    pub fn generate(
+        &self,
+        request: &Request,
+        progress: &mut dyn FnMut(StepDone) -> ControlFlow<()>,
+    ) -> Result<Generated, GenerateError> {
+        self.check(request)?;
+        let count = request.steps as usize;
+        let times = self.ddim.times(count);
+        let noise = noise(request.seed, self.latent_shape(request.width, request.height)?, &self.device)
+            .stage("drawing noise")?;
+        let (mut latent, times) = match &request.start {
+            None => (noise, times.as_slice()),
+            Some(start) => {
+                start.latent.same_shape(&noise)?;
+                let run = (f64::from(start.strength) * count as f64).round() as usize;
+                let times = &times[count - run.min(count)..];
+                let noised = |&time| self.ddim.add_noise(&start.latent.tensor, &noise, time);
+                (times.first().map_or(Ok(start.latent.tensor.clone()), noised).stage("noising the start")?, times)
+            }
+        };
+        let context = self.context(request)?;
+        let embedded = self.unet.embed_times(times, &self.device).stage("embedding times")?;
+        for (i, &time) in times.iter().enumerate() {
+            let step = || {
+                let prediction = self.predict(&latent, &embedded.narrow(0, i, 1)?, &context, request.guidance)?;
+                self.ddim.step(&prediction, &latent, time, count)
+            };
+            latent = step().stage("denoising")?;
+            let done = StepDone { step: i as u32 + 1, of: times.len() as u32 };
+            if progress(done).is_break() {
+                return Err(GenerateError::Cancelled);
+            }
+        }
+        let latent = Latent { tensor: latent };
+        Ok(Generated { picture: self.decode(&latent)?, latent })
+    }
+
+    /// Turns a latent into its picture.
+    ///
+    /// # Errors
+    /// Where the latent is of another model or is not a number somewhere, and where computing failed.
+    pub fn decode(&self, latent: &Latent) -> Result<RgbImage, GenerateError> {
+        let stage = "decoding a latent";
+        let (batch, _, height, width) = latent.tensor.dims4().stage(stage)?;
+        let shape = (batch, self.vae.channels(), height, width);
+        if latent.tensor.dims4().stage(stage)? != shape {
+            let right = vec![self.vae.channels(), height, width];
+            return Err(GenerateError::LatentShape { left: latent.tensor.dims()[1..].to_vec(), right });
+        }
+        let decoded = || self.vae.decode(&latent.tensor)?.squeeze(0)?.permute((1, 2, 0))?.contiguous();
+        let decoded = decoded().stage(stage)?;
+        let (height, width, _) = decoded.dims3().stage(stage)?;
+        let values: Vec<f32> = decoded.flatten_all().and_then(|t| t.to_vec1()).stage(stage)?;
+        if !values.iter().all(|v| v.is_finite()) {
+            return Err(GenerateError::NotFinite { stage });
+        }
+        let bytes = values.iter().map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect();
+        let wrong = || GenerateError::NotFinite { stage };
+        RgbImage::from_raw(width as u32, height as u32, bytes).ok_or_else(wrong)
+    }
+
+    /// Turns a picture into its latent: the mean of what the VAE gives, scaled.
+    ///
+    /// # Errors
+    /// Where the picture's sides are not multiples of the VAE's factor (8), and where computing failed.
+    pub fn encode(&self, picture: &RgbImage) -> Result<Latent, GenerateError> {
+        self.latent_shape(picture.width(), picture.height())?;
+        let shape = (1, picture.height() as usize, picture.width() as usize, 3);
+        let values: Vec<f32> = picture.as_raw().iter().map(|&v| f32::from(v) / 127.5 - 1.0).collect();
+        let encoded = || {
+            let pixels = Tensor::from_vec(values, shape, &self.device)?.permute((0, 3, 1, 2))?.contiguous()?;
+            self.vae.encode(&pixels)
+        };
+        Ok(Latent { tensor: encoded().stage("encoding a picture")? })
+    }
+
+    /// The UNet's prediction, guided: away from the negative prompt, towards the prompt (Ho and Salimans 2022,
+    /// arXiv:2207.12598). Both halves go through the UNet at once.
+    fn predict(&self, latent: &Tensor, time: &Tensor, context: &Context, guidance: f32) -> candle_core::Result<Tensor> {
+        if !guided(guidance) {
+            return self.unet.forward(latent, time, context);
+        }
+        let both = self.unet.forward(&Tensor::cat(&[latent, latent], 0)?, time, context)?;
+        let (without, with) = (both.narrow(0, 0, 1)?, both.narrow(0, 1, 1)?);
+        &without + ((with - &without)? * f64::from(guidance))?
+    }
+
+    /// What the cross-attentions see: the negative prompt alone, and the prompt with the identity.
+    fn context(&self, request: &Request) -> Result<Context, GenerateError> {
+        let mut texts = vec![self.tokenizer.encode(&request.prompt)?];
+        if guided(request.guidance) {
+            texts.insert(0, self.tokenizer.encode(&request.negative)?);
+        }
+        let text = self.text.forward(&texts).stage("encoding the prompt")?;
+        let Some((adapter, identity)) = self.adapter.as_ref().zip(request.identity.as_ref()) else {
+            return self.unet.context(&text, &[]).stage("preparing the text");
+        };
+        let context = || {
+            let IdentityTokens { embedding, scale } = identity;
+            let tokens = adapter.tokens(embedding, &self.device)?.repeat((texts.len(), 1, 1))?;
+            let on = if texts.len() == 2 { vec![0.0, *scale] } else { vec![*scale] };
+            let on = Tensor::from_vec(on, (texts.len(), 1, 1), &self.device)?;
+            self.unet.context(&text, &adapter.inputs(&tokens, &on))
+        };
+        context().stage("preparing text and identity")
+    }
+
+    fn check(&self, request: &Request) -> Result<(), GenerateError> {
+        let limit = self.ddim.longest_run() as u32;
+        if !(1..=limit).contains(&request.steps) {
+            return Err(GenerateError::Steps { steps: request.steps, limit });
+        }
+        let finite = |name, value: f32| {
+            if value.is_finite() { Ok(()) } else { Err(GenerateError::Number { name, value, expected: "a number" }) }
+        };
+        finite("guidance", request.guidance)?;
+        if let Some(start) = &request.start
+            && !(0.0..=1.0).contains(&start.strength)
+        {
+            return Err(GenerateError::Number { name: "strength", value: start.strength, expected: "0 to 1" });
+        }
+        if let Some(identity) = &request.identity {
+            finite("the identity's scale", identity.scale)?;
+            self.adapter.as_ref().ok_or(GenerateError::NoAdapter)?.check(&identity.embedding)?;
+        }
+        Ok(())
+    }
+
+    /// (1, channels, height, width) of the latent of a picture this large.
+    fn latent_shape(&self, width: u32, height: u32) -> Result<(usize, usize, usize, usize), GenerateError> {
+        let multiple = self.vae.factor() as u32;
+        let fits = |side: u32| side > 0 && side <= LONGEST_SIDE && side.is_multiple_of(multiple);
+        if !fits(width) || !fits(height) {
+            return Err(GenerateError::Size { width, height, multiple, limit: LONGEST_SIDE });
+        }
+        Ok((1, self.vae.channels(), (height / multiple) as usize, (width / multiple) as usize))
+    }
+}
+
+fn guided(guidance: f32) -> bool {
+    guidance > 1.0
+}
+
+/// Refuses folders of other pipelines, whose parts would be misread.
+fn check_index(file: &Path) -> Result<(), LoadError> {
+    let index = Config::open(file)?;
+    index.require("_class_name", &"StableDiffusionPipeline".into())?;
+    for (part, class) in [
+        ("unet", "UNet2DConditionModel"),
+        ("vae", "AutoencoderKL"),
+        ("text_encoder", "CLIPTextModel"),
+        ("tokenizer", "CLIPTokenizer"),
+    ] {
+        let found = index.get(part).and_then(|v| v.get(1)).and_then(|v| v.as_str());
+        if found != Some(class) && !(part == "tokenizer" && found == Some("CLIPTokenizerFast")) {
+            let problem = format!("names {}; only {class} is supported", found.unwrap_or("nothing"));
+            return Err(index.error(part, problem));
+        }
+    }
+    Ok(())
+}

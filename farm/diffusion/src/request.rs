@@ -1,0 +1,64 @@
+//! What is asked of the model and what it gives back.
+
+use image::RgbImage;
+
+use crate::Latent;
+
+/// A picture to make.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What to show. Longer prompts than the text encoder takes are cut.
+    pub prompt: String,
+    /// What not to show; used where `guidance` is above 1.
+    pub negative: String,
+    /// All noise derives from it.
+    pub seed: u64,
+    /// Pixels, a multiple of the VAE's factor (8).
+    pub width: u32,
+    /// Pixels, a multiple of the VAE's factor (8).
+    pub height: u32,
+    /// Sampler steps of a picture from noise.
+    pub steps: u32,
+    /// Classifier-free guidance scale; 1 and less is none, and half the work.
+    pub guidance: f32,
+    /// Where to start instead of pure noise.
+    pub start: Option<Start>,
+    /// Whom to show.
+    pub identity: Option<IdentityTokens>,
+}
+
+/// A latent to start from.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Of the size of the picture asked for.
+    pub latent: Latent,
+    /// Share of the steps that are run, the last ones: 0 keeps the latent as it is, 1 leaves almost nothing of it.
+    pub strength: f32,
+}
+
+/// A face for the IP-Adapter.
+#[derive(Clone, Debug)]
+pub struct IdentityTokens {
+    /// A face embedding of length 1.
+    pub embedding: Vec<f32>,
+    /// Weight of the identity attention beside the text's; 1 as trained, 0 is none.
+    pub scale: f32,
+}
+
+/// A made picture.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// The picture, sRGB.
+    pub picture: RgbImage,
+    /// What it was decoded from; a later picture can start from it.
+    pub latent: Latent,
+}
+
+/// A sampler step was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepDone {
+    /// 1 for the first.
+    pub step: u32,
+    /// Steps that this request runs.
+    pub of: u32,
+}

@@ -1,0 +1,341 @@
+//! UNet2DConditionModel as Stable Diffusion 1 and 2 use it (Ronneberger et al. 2015, Rombach et al. 2022), read from a
+//! diffusers folder. <https://huggingface.co/docs/diffusers/api/models/unet2d-cond>
+
+use candle_core::{Device, Tensor};
+use std::path::Path;
+
+use crate::LoadError;
+use crate::attention::{Attention, IdentityInput, Memory};
+use crate::blocks::{Downsample, Norms, Resnet, SpatialTransformer, TransformerShape, Upsample};
+use crate::config::Config;
+use crate::layers::{Conv2d, GroupNorm, Linear, silu};
+use crate::weights::{WeightFile, Weights};
+
+/// Predicts noise (or velocity, or the picture) from a noisy latent, a time and a text.
+pub(crate) struct Unet {
+    config: UnetConfig,
+    time1: Linear,
+    time2: Linear,
+    conv_in: Conv2d,
+    down: Vec<DownBlock>,
+    mid: MidBlock,
+    up: Vec<UpBlock>,
+    norm_out: GroupNorm,
+    conv_out: Conv2d,
+}
+
+/// The sizes of a UNet, checked.
+pub(crate) struct UnetConfig {
+    /// Channels of the latent.
+    pub(crate) channels: usize,
+    /// Width of the text's vectors.
+    pub(crate) context: usize,
+    widths: Vec<usize>,
+    resnets: Vec<usize>,
+    transformers: Vec<usize>,
+    heads: Vec<usize>,
+    down_attends: Vec<bool>,
+    up_attends: Vec<bool>,
+    linear: bool,
+    cosine_first: bool,
+    frequency_shift: f64,
+    norms: Norms,
+}
+
+/// Everything that a picture's cross-attentions see, one memory for each, in the order of [`Unet::cross_attentions`].
+pub(crate) struct Context {
+    memories: Vec<Memory>,
+}
+
+struct DownBlock {
+    resnets: Vec<Resnet>,
+    transformers: Vec<SpatialTransformer>,
+    downsample: Option<Downsample>,
+}
+
+struct MidBlock {
+    before: Resnet,
+    transformer: SpatialTransformer,
+    after: Resnet,
+}
+
+struct UpBlock {
+    resnets: Vec<Resnet>,
+    transformers: Vec<SpatialTransformer>,
+    upsample: Option<Upsample>,
+}
+
+impl Unet {
+    /// Reads `config.json` and the weights of a `unet` folder.
+    pub(crate) fn open(folder: &Path, device: &Device) -> Result<Self, LoadError> {
+        let config = UnetConfig::open(&folder.join("config.json"))?;
+        let file = WeightFile::in_folder(folder, "diffusion_pytorch_model", device)?;
+        let unet = Self::load(config, &file.root())?;
+        file.finish(&[])?;
+        Ok(unet)
+    }
+
+    fn load(config: UnetConfig, weights: &Weights<'_>) -> Result<Self, LoadError> {
+        let (first, time) = (config.widths[0], config.time_width());
+        let embedding = weights.at("time_embedding");
+        Ok(Self {
+            time1: Linear::load(&embedding.at("linear_1"), first, time)?,
+            time2: Linear::load(&embedding.at("linear_2"), time, time)?,
+            conv_in: Conv2d::load(&weights.at("conv_in"), config.channels, first)?,
+            down: (0..config.blocks()).map(|i| config.load_down(weights, i)).collect::<Result<_, _>>()?,
+            mid: config.load_mid(&weights.at("mid_block"))?,
+            up: (0..config.blocks()).map(|i| config.load_up(weights, i)).collect::<Result<_, _>>()?,
+            norm_out: GroupNorm::load(&weights.at("conv_norm_out"), first, config.norms.groups, config.norms.eps)?,
+            conv_out: Conv2d::load(&weights.at("conv_out"), first, config.channels)?,
+            config,
+        })
+    }
+
+    /// Its sizes.
+    pub(crate) fn config(&self) -> &UnetConfig {
+        &self.config
+    }
+
+    /// Every cross-attention in the order in which diffusers counts them: the way down, the way up, the middle.
+    pub(crate) fn cross_attentions(&self) -> impl Iterator<Item = &Attention> {
+        let down = self.down.iter().flat_map(|block| &block.transformers);
+        let up = self.up.iter().flat_map(|block| &block.transformers);
+        down.chain(up).chain([&self.mid.transformer]).flat_map(SpatialTransformer::cross_attentions)
+    }
+
+    /// Prepares what the cross-attentions see: text (N, L, context), and one input for each of them where there is an
+    /// identity.
+    pub(crate) fn context(&self, text: &Tensor, identity: &[IdentityInput<'_>]) -> candle_core::Result<Context> {
+        let attentions = self.cross_attentions().enumerate();
+        let memories = attentions.map(|(i, attention)| attention.memory(text, identity.get(i)));
+        Ok(Context { memories: memories.collect::<candle_core::Result<_>>()? })
+    }
+
+    /// Embeds times: (times, width), ready for [`Self::forward`] row by row.
+    pub(crate) fn embed_times(&self, times: &[usize], device: &Device) -> candle_core::Result<Tensor> {
+        let half = self.config.widths[0] / 2;
+        let mut waves = Vec::with_capacity(times.len() * half * 2);
+        for &time in times {
+            let angle = |i: usize| {
+                let exponent = -(10_000f32.ln()) * i as f32 / (half as f32 - self.config.frequency_shift as f32);
+                time as f32 * exponent.exp()
+            };
+            let (sines, cosines) = ((0..half).map(|i| angle(i).sin()), (0..half).map(|i| angle(i).cos()));
+            if self.config.cosine_first {
+                waves.extend(cosines.chain(sines));
+            } else {
+                waves.extend(sines.chain(cosines));
+            }
+        }
+        let waves = Tensor::from_vec(waves, (times.len(), 2 * half), device)?;
+        silu(&self.time2.forward(&silu(&self.time1.forward(&waves)?)?)?)
+    }
+
+    /// Latent (N, C, H, W), an embedded time (1 or N, width) → the prediction, shaped like the latent.
+    ///
+    /// A ControlNet would add its residuals to `skips` and to the middle's output, between the way down and the way up.
+    pub(crate) fn forward(&self, latent: &Tensor, time: &Tensor, context: &Context) -> candle_core::Result<Tensor> {
+        let down_count = self.down.iter().flat_map(|b| &b.transformers).flat_map(|t| t.cross_attentions()).count();
+        let mid_count = self.mid.transformer.cross_attentions().count();
+        let (outer, mid) = context.memories.split_at(context.memories.len() - mid_count);
+        let (down, up) = outer.split_at(down_count);
+        let (mut down, mut up, mut mid) = (down.iter(), up.iter(), mid.iter());
+
+        let mut x = self.conv_in.forward(latent)?;
+        let mut skips = vec![x.clone()];
+        for block in &self.down {
+            for (i, resnet) in block.resnets.iter().enumerate() {
+                x = resnet.forward(&x, Some(time))?;
+                if let Some(transformer) = block.transformers.get(i) {
+                    x = transformer.forward(&x, &mut down)?;
+                }
+                skips.push(x.clone());
+            }
+            if let Some(downsample) = &block.downsample {
+                x = downsample.forward(&x)?;
+                skips.push(x.clone());
+            }
+        }
+
+        x = self.mid.before.forward(&x, Some(time))?;
+        x = self.mid.transformer.forward(&x, &mut mid)?;
+        x = self.mid.after.forward(&x, Some(time))?;
+
+        for block in &self.up {
+            for (i, resnet) in block.resnets.iter().enumerate() {
+                let Some(skip) = skips.pop() else {
+                    candle_core::bail!("the way up has more blocks than the way down")
+                };
+                x = resnet.forward(&Tensor::cat(&[x, skip], 1)?, Some(time))?;
+                if let Some(transformer) = block.transformers.get(i) {
+                    x = transformer.forward(&x, &mut up)?;
+                }
+            }
+            if let (Some(upsample), Some(next)) = (&block.upsample, skips.last()) {
+                let (_, _, height, width) = next.dims4()?;
+                x = upsample.forward(&x, (height, width))?;
+            }
+        }
+        self.conv_out.forward(&self.norm_out.forward_silu(&x)?)
+    }
+}
+
+impl UnetConfig {
+    fn open(file: &Path) -> Result<Self, LoadError> {
+        let config = Config::open(file)?;
+        for (field, only) in UNSUPPORTED {
+            config.require(field, &serde_json::from_str(only).unwrap_or_default())?;
+        }
+        let widths = config.counts("block_out_channels")?;
+        let blocks = widths.len();
+        let attends = |field: &str, with: &str, without: &str| {
+            let types = config.texts(field)?;
+            if types.len() != blocks {
+                return Err(config.error(field, format!("has {} entries for {blocks} blocks", types.len())));
+            }
+            let attends = |name: &&str| match *name {
+                name if name == with => Ok(true),
+                name if name == without => Ok(false),
+                other => Err(config.error(field, format!("holds `{other}`; `{with}` and `{without}` are supported"))),
+            };
+            types.iter().map(attends).collect::<Result<Vec<_>, _>>()
+        };
+        let this = Self {
+            channels: config.count("in_channels")?,
+            context: config.count("cross_attention_dim")?,
+            resnets: config.per_block("layers_per_block", blocks, 2)?,
+            transformers: config.per_block("transformer_layers_per_block", blocks, 1)?,
+            // What diffusers calls the heads' size here is their number.
+            heads: config.per_block("attention_head_dim", blocks, 8)?,
+            down_attends: attends("down_block_types", "CrossAttnDownBlock2D", "DownBlock2D")?,
+            up_attends: attends("up_block_types", "CrossAttnUpBlock2D", "UpBlock2D")?,
+            linear: config.flag_or("use_linear_projection", false)?,
+            cosine_first: config.flag_or("flip_sin_to_cos", true)?,
+            frequency_shift: config.number_or("freq_shift", 0.0)?,
+            norms: Norms { groups: config.count_or("norm_num_groups", 32)?, eps: config.number_or("norm_eps", 1e-5)? },
+            widths,
+        };
+        this.check(&config)?;
+        Ok(this)
+    }
+
+    fn check(&self, config: &Config) -> Result<(), LoadError> {
+        if config.count_or("out_channels", self.channels)? != self.channels {
+            return Err(config.error("out_channels", format!("differs from in_channels, {}", self.channels)));
+        }
+        for (&width, &heads) in self.widths.iter().zip(&self.heads) {
+            if width % self.norms.groups != 0 {
+                let problem = format!("is {}, which does not divide {width} channels", self.norms.groups);
+                return Err(config.error("norm_num_groups", problem));
+            }
+            if width % heads != 0 {
+                let problem = format!("asks for {heads} heads, which do not divide {width} channels");
+                return Err(config.error("attention_head_dim", problem));
+            }
+            if width % 2 != 0 {
+                return Err(config.error("block_out_channels", format!("holds {width}, expected even numbers")));
+            }
+        }
+        Ok(())
+    }
+
+    fn blocks(&self) -> usize {
+        self.widths.len()
+    }
+
+    fn time_width(&self) -> usize {
+        4 * self.widths[0]
+    }
+
+    fn transformer(&self, weights: &Weights<'_>, level: usize) -> Result<SpatialTransformer, LoadError> {
+        let shape = TransformerShape {
+            width: self.widths[level],
+            context: self.context,
+            heads: self.heads[level],
+            layers: self.transformers[level],
+            groups: self.norms.groups,
+            linear: self.linear,
+        };
+        SpatialTransformer::load(weights, &shape)
+    }
+
+    fn load_down(&self, weights: &Weights<'_>, level: usize) -> Result<DownBlock, LoadError> {
+        let weights = weights.at("down_blocks").at(level);
+        let (width, time) = (self.widths[level], Some(self.time_width()));
+        let input = |i| if i == 0 { self.widths[level.saturating_sub(1)] } else { width };
+        let resnet = |i| Resnet::load(&weights.at("resnets").at(i), (input(i), width), time, self.norms);
+        let transformer = |i| self.transformer(&weights.at("attentions").at(i), level);
+        let attentions = if self.down_attends[level] { self.resnets[level] } else { 0 };
+        let last = level + 1 == self.blocks();
+        let downsample = || Downsample::load(&weights.at("downsamplers.0"), width);
+        Ok(DownBlock {
+            resnets: (0..self.resnets[level]).map(resnet).collect::<Result<_, _>>()?,
+            transformers: (0..attentions).map(transformer).collect::<Result<_, _>>()?,
+            downsample: if last { None } else { Some(downsample()?) },
+        })
+    }
+
+    fn load_mid(&self, weights: &Weights<'_>) -> Result<MidBlock, LoadError> {
+        let level = self.blocks() - 1;
+        let (width, time) = (self.widths[level], Some(self.time_width()));
+        let resnet = |i| Resnet::load(&weights.at("resnets").at(i), (width, width), time, self.norms);
+        Ok(MidBlock {
+            before: resnet(0)?,
+            transformer: self.transformer(&weights.at("attentions.0"), level)?,
+            after: resnet(1)?,
+        })
+    }
+
+    fn load_up(&self, weights: &Weights<'_>, i: usize) -> Result<UpBlock, LoadError> {
+        let weights = weights.at("up_blocks").at(i);
+        let level = self.blocks() - 1 - i;
+        let (width, time) = (self.widths[level], Some(self.time_width()));
+        let below = self.widths[(level + 1).min(self.blocks() - 1)];
+        let count = self.resnets[level] + 1;
+        // The last block's skip comes from the level above, where the way down entered this one.
+        let skip = |j| if j + 1 == count { self.widths[level.saturating_sub(1)] } else { width };
+        let input = |j| if j == 0 { below } else { width };
+        let resnet = |j| Resnet::load(&weights.at("resnets").at(j), (input(j) + skip(j), width), time, self.norms);
+        let transformer = |j| self.transformer(&weights.at("attentions").at(j), level);
+        let attentions = if self.up_attends[i] { count } else { 0 };
+        let upsample = || Upsample::load(&weights.at("upsamplers.0"), width);
+        Ok(UpBlock {
+            resnets: (0..count).map(resnet).collect::<Result<_, _>>()?,
+            transformers: (0..attentions).map(transformer).collect::<Result<_, _>>()?,
+            upsample: if level == 0 { None } else { Some(upsample()?) },
+        })
+    }
+}
+
+/// Fields that change the network in ways that Stable Diffusion 1 and 2 do not use, and the one value (JSON) that is built.
+const UNSUPPORTED: &[(&str, &str)] = &[
+    ("_class_name", "\"UNet2DConditionModel\""),
+    ("act_fn", "\"silu\""),
+    ("mid_block_type", "\"UNetMidBlock2DCrossAttn\""),
+    ("time_embedding_type", "\"positional\""),
+    ("resnet_time_scale_shift", "\"default\""),
+    ("attention_type", "\"default\""),
+    ("center_input_sample", "false"),
+    ("class_embeddings_concat", "false"),
+    ("dual_cross_attention", "false"),
+    ("only_cross_attention", "false"),
+    ("mid_block_only_cross_attention", "false"),
+    ("resnet_skip_time_act", "false"),
+    ("conv_in_kernel", "3"),
+    ("conv_out_kernel", "3"),
+    ("downsample_padding", "1"),
+    ("mid_block_scale_factor", "1"),
+    ("resnet_out_scale_factor", "1"),
+    ("addition_embed_type", "null"),
+    ("class_embed_type", "null"),
+    ("cross_attention_norm", "null"),
+    ("encoder_hid_dim", "null"),
+    ("encoder_hid_dim_type", "null"),
+    ("num_attention_heads", "null"),
+    ("num_class_embeds", "null"),
+    ("reverse_transformer_layers_per_block", "null"),
+    ("time_cond_proj_dim", "null"),
+    ("time_embedding_act_fn", "null"),
+    ("time_embedding_dim", "null"),
+    ("timestep_post_act", "null"),
+];
