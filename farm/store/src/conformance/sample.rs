@@ -1,0 +1,112 @@
+//! Small values to write, made from a number; equal numbers make equal values.
+
+use greenroom_domain::{
+    Character, CharacterId, CharacterState, Digest, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch,
+    Problem, Project, ProjectId, Reference, Settings, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp,
+    WorkerId,
+};
+use std::collections::BTreeSet;
+
+/// A moment that many milliseconds into the story.
+#[must_use]
+pub const fn at(ms: u32) -> Timestamp {
+    Timestamp::from_millis(1_795_000_000_000 + ms as i64)
+}
+
+/// Ten bytes that differ for every number.
+#[must_use]
+pub fn entropy(n: u32) -> [u8; 10] {
+    let mut bytes = [0; 10];
+    bytes[6..].copy_from_slice(&n.to_be_bytes());
+    bytes
+}
+
+/// A project named `project-n`.
+#[must_use]
+pub fn project(n: u32) -> Project {
+    let id = ProjectId::new(at(0), entropy(n));
+    Project { id, name: format!("project-{n}"), settings: Settings::default(), created: at(n) }
+}
+
+/// The first revision of a character of that name, being profiled.
+#[must_use]
+pub fn character(project: &Project, n: u32, name: &str) -> Character {
+    Character {
+        id: CharacterId::new(at(0), entropy(n)),
+        project: project.id,
+        name: name.to_owned(),
+        revision: 1,
+        references: vec![Reference { name: "front.png".into(), digest: Digest::of(name.as_bytes()), quality: None }],
+        description: format!("{name}, with a scar"),
+        state: CharacterState::Profiling { task: TaskId::new(at(0), entropy(n)) },
+        created: at(n),
+    }
+}
+
+/// An active job whose request is its number.
+#[must_use]
+pub fn job(project: &Project, n: u32) -> Job {
+    Job {
+        id: JobId::new(at(0), entropy(n)),
+        project: project.id,
+        title: format!("Script {n}"),
+        request: Digest::of(&n.to_be_bytes()),
+        state: JobState::Active,
+        created: at(n),
+    }
+}
+
+/// A spec that equals only the spec of the same number.
+#[must_use]
+pub fn spec(n: u32) -> Spec {
+    Spec::Breakdown { script: Digest::of(&n.to_be_bytes()) }
+}
+
+/// What a task with that spec gives.
+#[must_use]
+pub fn output(n: u32) -> TaskOutput {
+    TaskOutput::Breakdown { breakdown: Digest::of(format!("breakdown {n}").as_bytes()) }
+}
+
+/// A task that is ready to run, with the spec of its number.
+#[must_use]
+pub fn task(job: &Job, n: u32) -> Task {
+    Task {
+        id: TaskId::new(at(0), entropy(n)),
+        job: job.id,
+        shot: None,
+        take: None,
+        kind: TaskKind::Breakdown,
+        spec: Some(spec(n)),
+        state: TaskState::Ready { since: at(n) },
+        epoch: LeaseEpoch(0),
+        failures: 0,
+        created: at(n),
+    }
+}
+
+/// A task that waits for others, without a spec yet.
+#[must_use]
+pub fn waiting(job: &Job, n: u32, on: &[&Task]) -> Task {
+    let on: BTreeSet<_> = on.iter().map(|t| t.id).collect();
+    Task { spec: None, state: TaskState::Waiting { on }, ..task(job, n) }
+}
+
+/// A worker.
+#[must_use]
+pub fn worker(n: u32) -> WorkerId {
+    WorkerId::new(at(0), entropy(n))
+}
+
+/// Something that went wrong.
+#[must_use]
+pub fn problem() -> Problem {
+    Problem::invalid("read script", "lab.fountain", "no scene", "add a scene heading")
+}
+
+/// An event of a project or of one of its jobs.
+#[must_use]
+pub fn event(project: &Project, job: Option<&Job>, ms: u32) -> Event {
+    let body = EventBody::ProjectCreated { name: project.name.clone() };
+    Event { seq: EventSeq(0), at: at(ms), project: project.id, job: job.map(|j| j.id), body }
+}

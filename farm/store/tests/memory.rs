@@ -1,0 +1,38 @@
+//! The ledger in memory keeps every promise of a store.
+
+use greenroom_store::{MemoryStore, Store, conformance};
+use std::sync::Arc;
+
+async fn make() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::new())
+}
+
+#[tokio::test]
+async fn projects() {
+    conformance::projects(make).await;
+}
+
+#[tokio::test]
+async fn characters() {
+    conformance::characters(make).await;
+}
+
+#[tokio::test]
+async fn jobs() {
+    conformance::jobs(make).await;
+}
+
+#[tokio::test]
+async fn tasks() {
+    conformance::tasks(make).await;
+}
+
+#[tokio::test]
+async fn events() {
+    conformance::events(make).await;
+}
+
+#[tokio::test]
+async fn batches() {
+    conformance::batches(make).await;
+}
