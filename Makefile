@@ -37,7 +37,7 @@ demo: ## film the hidden-lab script into OUT=demo-out: episode, clips, contact s
 test: setup-test format tidy lint docs test-recipe test-rust ## everything CI checks
 
 .PHONY: test-full
-test-full: test test-deny test-ignored ## test, and what takes long: advisories, peers, long runs
+test-full: test test-deny test-recipe-full test-ignored ## test, and what takes long: advisories, peers, long runs
 
 .PHONY: setup-test
 setup-test:
@@ -66,7 +66,14 @@ docs:
 .PHONY: test-recipe
 test-recipe:
 	@echo "== recipe"
-	@$(ENV) cd $(RECIPE); "$$GREENROOM_CACHE/recipe-venv/bin/python" -m pytest -q -p no:cacheprovider
+	@$(ENV) cd $(RECIPE); "$$GREENROOM_CACHE/recipe-venv/bin/python" -m pytest -q -rs -p no:cacheprovider
+
+# The networks of the recipe too, which `make test` reports as skipped: torch is gigabytes.
+.PHONY: test-recipe-full
+test-recipe-full:
+	@echo "== recipe with its networks"
+	@packaging/setup/setup.sh test-full
+	@$(ENV) cd $(RECIPE); "$$GREENROOM_CACHE/recipe-train-venv/bin/python" -m pytest -q -rs -p no:cacheprovider
 
 # The farm's tests start the programs themselves, so these are built first, with the features that the tests are built with.
 .PHONY: test-rust
@@ -90,4 +97,4 @@ test-ignored:
 
 .PHONY: clean-cache
 clean-cache: ## remove what was built and fetched outside the clone
-	@$(ENV) rm -rf "$$GREENROOM_CACHE"/{target,onnxruntime,tools,recipe-venv,setup.log}
+	@$(ENV) rm -rf "$$GREENROOM_CACHE"/{target,onnxruntime,tools,recipe-venv,recipe-train-venv,setup.log}

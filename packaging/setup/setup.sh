@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Brings a bare Debian 12 to the point where Greenroom builds and runs.
 #
-#   setup.sh demo    what `make demo` needs: system packages, Rust, the ONNX Runtime library
-#   setup.sh test    the same, and what only `make test` needs: cargo-nextest, the recipe's Python packages
+#   setup.sh demo         what `make demo` needs: system packages, Rust, the ONNX Runtime library
+#   setup.sh test         the same, and what only `make test` needs: cargo-nextest, the recipe's Python packages
+#   setup.sh test-full    the same, and what the recipe trains with (torch: gigabytes)
 #
 # Quick and silent where nothing is missing. Outside the system's package manager and rustup, everything goes below
 # GREENROOM_CACHE (~/.cache/greenroom).
@@ -16,26 +17,30 @@ packages=(
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev libavfilter-dev
   libclang1-14 libclang-common-14-dev # bindgen reads libav's headers with these
 )
+test_packages=(libegl1 libfontconfig1 libgl1) # skia, which draws the pack's puppets, links these
 onnxruntime_version=1.31.1
 nextest_version=0.9.143
 rustup_installer=https://static.rust-lang.org/rustup/rustup-init.sh
 log=$GREENROOM_CACHE/setup.log
-recipe_requirements=$greenroom_root/packaging/packs/puppet/recipe/requirements-test.txt
+recipe=$greenroom_root/packaging/packs/puppet/recipe
 
 main() {
   { mkdir -p "$GREENROOM_CACHE" && : >"$log"; } 2>/dev/null ||
     fail "cannot write to $GREENROOM_CACHE: set GREENROOM_CACHE to a folder of yours and run this again."
   case "${1:-}" in
-    demo | test) ;;
-    *) fail "say what to set up: $0 demo, or $0 test." ;;
+    demo) ;;
+    test | test-full) packages+=("${test_packages[@]}") ;;
+    *) fail "say what to set up: $0 demo, test or test-full." ;;
   esac
   system_packages
   rust
   onnxruntime
-  [ "$1" = test ] || return 0
+  [ "$1" != demo ] || return 0
   rust_components
   nextest
-  recipe_python
+  recipe_python recipe-venv requirements-test.txt
+  [ "$1" = test-full ] || return 0
+  recipe_python recipe-train-venv requirements.txt
 }
 
 system_packages() {
@@ -138,14 +143,15 @@ nextest() {
     fail "cargo-nextest could not be built (see $log): run 'cargo install cargo-nextest --locked' and run this again."
 }
 
+# recipe_python FOLDER REQUIREMENTS: a virtual environment of that name in the cache, as the recipe's file asks.
 recipe_python() {
-  [ -f "$recipe_requirements" ] || fail "$recipe_requirements is missing, so the pack recipe's tests cannot run: restore it from git."
-  local venv=$GREENROOM_CACHE/recipe-venv wanted
-  wanted=$(sha256sum <"$recipe_requirements")
+  local venv=$GREENROOM_CACHE/$1 requirements=$recipe/$2 wanted
+  [ -f "$requirements" ] || fail "$requirements is missing, so the pack recipe's tests cannot run: restore it from git."
+  wanted=$(cat "$recipe"/requirements*.txt | sha256sum)
   [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ] || return 0
-  say "installing the pack recipe's Python packages into $venv"
+  say "installing the Python packages of the pack recipe's $2 into $venv"
   { quietly python3 -m venv --clear "$venv" &&
-    quietly "$venv/bin/python" -m pip install --requirement "$recipe_requirements" &&
+    quietly "$venv/bin/python" -m pip install --requirement "$requirements" &&
     echo "$wanted" >"$venv/installed"; } ||
     fail "the pack recipe's Python packages could not be installed (see $log): mend the network and run this again."
 }
