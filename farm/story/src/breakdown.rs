@@ -1,13 +1,14 @@
 //! Script → scenes → shots.
 
-use greenroom_domain::{Breakdown, Framing, Pack, Problem, Scene, Setting, Shot, ShotKey, TimeOfDay};
+use greenroom_domain::{Breakdown, Framing, Pack, Problem, Scene, Setting, Shot, ShotKey};
+use std::collections::HashSet;
 
 use crate::caption::{Captioner, Picture};
 use crate::framing::Coverage;
 use crate::people::People;
 use crate::scenes::{self, Beat, RawScene};
 use crate::shots::{self, Draft};
-use crate::{Cast, Direction, fountain, prose, tone, wardrobe};
+use crate::{Cast, Direction, budget, fountain, prose, tone, wardrobe};
 
 /// Breaks a Fountain script down: see the [crate's rules](crate).
 ///
@@ -40,19 +41,24 @@ pub fn break_down(
     check_cast(name, &people)?;
     let mut notes = notes(&raw, &people);
     let captioner = Captioner::new(pack);
-    let mut places: Vec<(String, TimeOfDay)> = Vec::new();
+    let mut drafts = drafts(&raw);
+    budget::keep(&raw, &mut drafts);
     let mut out = Vec::new();
-    for (scene, number) in raw.iter().zip(1..) {
-        let place = (scene.heading.place.to_lowercase(), scene.heading.time);
-        let known = places.contains(&place);
-        places.push(place);
-        let made = Maker { scene, number, people: &people, captioner: &captioner, pack, direction }.shots(known);
+    for ((scene, drafts), number) in raw.iter().zip(&drafts).zip(1..) {
+        let made = Maker { scene, number, people: &people, captioner: &captioner, pack, direction }.shots(drafts);
         if made.is_empty() {
             notes.push(format!("scene {number} ({}) has nothing to show", scene.heading.text));
         }
         out.push(Scene { number, heading: scene.heading.clone(), shots: made });
     }
     Ok(Breakdown { title, scenes: out, notes })
+}
+
+/// Every scene's shots before they are framed.
+fn drafts(scenes: &[RawScene]) -> Vec<Vec<Draft>> {
+    let mut places: HashSet<(String, u8)> = HashSet::new();
+    let new = |scene: &RawScene| (scene.heading.place.to_lowercase(), scene.heading.time as u8);
+    scenes.iter().map(|scene| shots::drafts(scene, !places.insert(new(scene)))).collect()
 }
 
 /// Makes the shots of one scene.
@@ -66,7 +72,7 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn shots(&self, known: bool) -> Vec<Shot> {
+    fn shots(&self, drafts: &[Draft]) -> Vec<Shot> {
         let clothes = Clothes::of(self.scene);
         let mut whole = String::new();
         for beat in &self.scene.beats {
@@ -76,7 +82,6 @@ impl Maker<'_> {
             }
         }
         let mut coverage = Coverage::default();
-        let drafts = shots::drafts(self.scene, known);
         drafts.iter().zip(1..).map(|(draft, shot)| self.shot(draft, shot, &mut coverage, &clothes, &whole)).collect()
     }
 
@@ -96,8 +101,8 @@ impl Maker<'_> {
             heading,
             scene: whole,
         };
-        let action =
-            if draft.action.is_empty() && draft.opening { heading.place.clone() } else { draft.action.join(" ") };
+        let texts: Vec<&str> = draft.action.iter().map(|(_, text)| text.as_str()).collect();
+        let action = if draft.action.is_empty() && draft.opening { heading.place.clone() } else { texts.join(" ") };
         Shot {
             key: ShotKey { scene: self.number, shot },
             framing,
@@ -112,12 +117,14 @@ impl Maker<'_> {
         }
     }
 
-    /// The action's sentences about whoever is in frame, and how they speak.
+    /// What the action says of the person in frame or of nobody, and how they speak.
     fn prose(&self, draft: &Draft) -> String {
         let framed = draft.who.map(|who| self.people.list[who].name.as_str());
         let said = draft.lines.iter().filter(|l| framed == Some(l.character.as_str()));
+        let of_frame = |about: &Option<usize>| about.is_none() || *about == draft.who;
+        let shown = draft.action.iter().filter(|(about, _)| of_frame(about)).map(|(_, text)| text.as_str());
         let how = said.filter_map(|l| l.parenthetical.as_deref());
-        draft.action.iter().map(String::as_str).chain(how).collect::<Vec<_>>().join(". ")
+        shown.chain(how).collect::<Vec<_>>().join(". ")
     }
 
     /// Whoever is framed, then whom else the action names, as many as the pack can draw.

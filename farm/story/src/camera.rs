@@ -51,6 +51,10 @@ pub(crate) fn other_words(text: &[Word]) -> usize {
 
 fn phrase_at(text: &[Word], at: usize) -> Option<(usize, Direction)> {
     let hit = |phrase: &str, shouted: bool| {
+        // Most words begin no phrase: look at the first before any splitting.
+        if !phrase.starts_with(text[at].lower.as_str()) {
+            return None;
+        }
         let mut words = text[at..].iter();
         let mut length = 0;
         for part in phrase.split(' ') {

@@ -49,7 +49,7 @@ impl Coverage {
             (false, false, false) => other(last),
         };
         // The same person twice in the same size is a jump cut.
-        if self.before == Some((Some(who), wished)) { other(Some(wished)) } else { wished }
+        if !moving && self.before == Some((Some(who), wished)) { other(Some(wished)) } else { wished }
     }
 
     /// Rests, unless somebody goes or feels; it does not push in twice running.

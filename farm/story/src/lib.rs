@@ -24,17 +24,21 @@
 //!    where somebody speaks meanwhile; held between 2.5 and 8 s, an opening's action to 4 s; in whole frames.
 //! 7. *Expected* is who is framed medium or close and has a cast folder; establishing and wide shots expect nobody. A pack
 //!    that draws one person a picture gets one person a picture, whoever else the action names.
+//! 8. A script has at most twelve shots, or six a page where that is more: the shortest neighbours share a shot of up to
+//!    eight seconds, and the camera stays with whoever says more.
 //!
 //! A script without scene headings is read as one scene, and a note says so. A person without a cast folder is shown by the
 //! script's own words, expected nowhere, and noted.
 
 mod breakdown;
+mod budget;
 mod camera;
 mod caption;
 mod decode;
 pub mod fountain;
 mod framing;
 mod heading;
+mod looks;
 mod markup;
 mod people;
 mod prose;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::Cast;
+use crate::looks::{self, Sex};
 use crate::prose::{self, Word};
 
 /// One person of the script or of the cast.
@@ -17,14 +18,6 @@ pub(crate) struct Person {
     /// Named in the script.
     pub seen: bool,
     sex: Sex,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Sex {
-    #[default]
-    Unknown,
-    Female,
-    Male,
 }
 
 /// All of them, in the order of the cast and then of the script.
@@ -43,7 +36,7 @@ impl People {
         for member in cast {
             let who = people.add(&member.name.to_uppercase(), true);
             people.list[who].description = member.description.trim().to_owned();
-            people.list[who].sex = sex(&member.description);
+            people.list[who].sex = looks::sex(&member.description);
         }
         people
     }
@@ -88,12 +81,13 @@ impl People {
         } else {
             return;
         };
-        let aged = looks.contains(|c: char| c.is_ascii_digit());
+        let age = looks.split(',').next().unwrap_or_default();
+        let aged = prose::count(age) <= 3 && looks::decades(age) != age;
         let short = prose::count(looks) <= 14 && prose::sentences(looks).len() == 1;
         let Some(who) = known.or_else(|| (aged && short).then(|| self.of_cue(&name.to_uppercase())[0])) else { return };
         self.list[who].seen = true;
         if short && self.list[who].description.is_empty() {
-            self.list[who].description = decades(looks.trim());
+            self.list[who].description = looks::decades(looks.trim());
         }
     }
 
@@ -115,8 +109,8 @@ impl People {
         let free = |at: usize| at == 0 || !BEFORE_OBJECTS.contains(&text[at - 1].lower.as_str());
         let name = mentions.iter().find(|&&(at, _)| free(at)).copied();
         let pronoun =
-            text.iter().enumerate().find_map(|(i, w)| pronoun(&w.lower).map(|(sex, subject)| (i, sex, subject)));
-        let pointed = |sex| recent.iter().rev().copied().find(|&w| fits(self.list[w].sex, sex));
+            text.iter().enumerate().find_map(|(i, w)| looks::pronoun(&w.lower).map(|(sex, subject)| (i, sex, subject)));
+        let pointed = |sex| recent.iter().rev().copied().find(|&w| self.list[w].sex.may_be(sex));
         let found = match (name, pronoun) {
             (Some((at, _)), Some((i, sex, true))) if i < at && pointed(sex).is_some() => pointed(sex),
             (Some((_, who)), _) => Some(who),
@@ -253,64 +247,6 @@ fn without_title(mut words: Vec<String>) -> Vec<String> {
 
 fn lower(name: &str) -> Vec<String> {
     prose::words(name).into_iter().map(|w| if w.possessive { w.lower + "'s" } else { w.lower }).collect()
-}
-
-/// (whose pronoun, whether it is a subject).
-fn pronoun(word: &str) -> Option<(Sex, bool)> {
-    Some(match word {
-        "she" => (Sex::Female, true),
-        "he" => (Sex::Male, true),
-        "they" => (Sex::Unknown, true),
-        "her" | "hers" | "herself" => (Sex::Female, false),
-        "his" | "him" | "himself" => (Sex::Male, false),
-        _ => return None,
-    })
-}
-
-fn fits(person: Sex, pronoun: Sex) -> bool {
-    person == Sex::Unknown || pronoun == Sex::Unknown || person == pronoun
-}
-
-fn sex(description: &str) -> Sex {
-    const FEMALE: [&str; 9] = ["woman", "girl", "she", "her", "female", "lady", "mother", "sister", "grandmother"];
-    const MALE: [&str; 10] =
-        ["man", "boy", "he", "his", "him", "male", "gentleman", "father", "brother", "grandfather"];
-    let words = prose::words(description);
-    let first = |list: &[&str]| words.iter().position(|w| list.contains(&w.lower.as_str())).unwrap_or(usize::MAX);
-    match first(&FEMALE).cmp(&first(&MALE)) {
-        std::cmp::Ordering::Less => Sex::Female,
-        std::cmp::Ordering::Greater => Sex::Male,
-        std::cmp::Ordering::Equal => Sex::Unknown,
-    }
-}
-
-/// Says ages in words: `34` and `30s` are `thirties`.
-fn decades(looks: &str) -> String {
-    const WORDS: [&str; 10] = [
-        "child",
-        "teenager",
-        "twenties",
-        "thirties",
-        "forties",
-        "fifties",
-        "sixties",
-        "seventies",
-        "eighties",
-        "eighties",
-    ];
-    let mut out = String::with_capacity(looks.len());
-    for piece in looks.split_inclusive(|c: char| !c.is_alphanumeric()) {
-        let word = piece.trim_end_matches(|c: char| !c.is_alphanumeric());
-        let number = word.strip_suffix('s').unwrap_or(word).parse::<usize>().ok();
-        match number.and_then(|n| WORDS.get(n / 10)) {
-            Some(decade) => {
-                out.push_str(decade);
-                out.push_str(&piece[word.len()..]);
-            }
-            None => out.push_str(piece),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

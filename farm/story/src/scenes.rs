@@ -107,10 +107,13 @@ fn action(text: &str, people: &mut People, recent: &mut Vec<usize>, beats: &mut 
         let bare = !direction.is_none() && about.is_none() && camera::other_words(&words) == 0;
         match beats[start..].last_mut() {
             // `She opens the box. PUSH IN.` is told of the shot that is being described.
-            Some(Beat::Action { text, direction: held, .. }) if bare && held.is_none() => {
+            Some(Beat::Action { text, direction: held, .. })
+                if bare && (held.framing.is_none() || direction.framing.is_none()) && held.camera.is_none() =>
+            {
                 text.push(' ');
                 text.push_str(sentence);
-                *held = direction;
+                held.framing = held.framing.or(direction.framing);
+                held.camera = direction.camera;
             }
             Some(Beat::Action { text, about: held, named: who, .. })
                 if direction.is_none()

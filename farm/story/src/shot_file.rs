@@ -162,7 +162,7 @@ impl Entry {
             heading,
             scene: &self.action,
         });
-        let action: Vec<String> = (!self.action.is_empty()).then(|| self.action.clone()).into_iter().collect();
+        let action = (!self.action.is_empty()).then(|| (None, self.action.clone())).into_iter().collect();
         let draft = Draft { action, lines: dialogue.clone(), ..Draft::default() };
         let duration = direction.fps.frames_in(self.seconds.unwrap_or_else(|| draft.seconds()));
         let camera = self.camera.unwrap_or(CameraMove::Static);

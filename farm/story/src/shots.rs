@@ -31,7 +31,8 @@ pub(crate) struct Draft {
     /// Opens its scene with the place.
     pub opening: bool,
     pub direction: Direction,
-    pub action: Vec<String>,
+    /// Whom each sentence or paragraph is about, and its words.
+    pub action: Vec<(Option<usize>, String)>,
     pub lines: Vec<Line>,
     /// Persons of the script in the action, in order, perhaps twice.
     pub named: Vec<usize>,
@@ -42,25 +43,10 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// How long it plays, before it is held to the shortest and the longest shot. Action under speech counts half.
+    /// How long it plays, held to the shortest and the longest shot.
     pub(crate) fn seconds(&self) -> f64 {
-        let lines = |text: &String| (text.chars().count().div_ceil(LINE) + 1) as f64;
-        let action: f64 = self.action.iter().map(lines).sum::<f64>() * SECONDS_PER_LINE;
-        let speech: f64 = self.lines.iter().map(|l| speech_seconds(&l.text)).sum();
-        match (self.opening, self.lines.is_empty()) {
-            (true, _) => (action.min(OPENING) + speech).clamp(SHORTEST, LONGEST),
-            (false, true) => action.clamp(SHORTEST, LONGEST),
-            (false, false) => (speech + action / 2.0).clamp(SHORTEST, LONGEST),
-        }
+        playing(self, None).clamp(SHORTEST, LONGEST)
     }
-
-    fn speaks(&self) -> bool {
-        !self.lines.is_empty()
-    }
-}
-
-fn speech_seconds(text: &str) -> f64 {
-    prose::count(text) as f64 / WORDS_PER_SECOND + PAUSE
 }
 
 /// The shots of a scene. `known` says that an earlier scene played here at the same time of day.
@@ -77,7 +63,7 @@ pub(crate) fn drafts(scene: &RawScene, known: bool) -> Vec<Draft> {
     for (at, beat) in scene.beats.iter().enumerate() {
         match beat {
             Beat::Action { text, about, named, direction } => add_action(&mut out, at, text, *about, named, *direction),
-            Beat::Speech { who, unseen: true, lines } => heard(&mut out, at, lines, who),
+            Beat::Speech { unseen: true, lines, .. } => heard(&mut out, at, lines),
             Beat::Speech { who, unseen: false, lines } => spoken(&mut out, at, lines, who),
         }
     }
@@ -92,73 +78,68 @@ fn add_action(
     named: &[usize],
     direction: Direction,
 ) {
-    let hollow = !direction.is_none() && camera::other_words(&prose::words(text)) <= named.len();
     let mut draft = Draft {
         who: about,
         direction,
-        action: vec![text.to_owned()],
+        action: vec![(about, text.to_owned())],
         named: named.to_vec(),
         beat: at,
-        hollow,
+        hollow: !direction.is_none() && camera::other_words(&prose::words(text)) <= named.len(),
         ..Draft::default()
     };
-    let Some(last) = out.last_mut() else {
-        out.push(draft);
-        return;
-    };
-    let fits = joint_seconds(last, &draft) <= JOINED;
-    // An opening takes all that is said of the place; a detail goes with the picture before it.
-    let same_person = last.who == about && !last.opening;
-    let joins = if last.hollow {
-        last.who.is_none() || about.is_none() || same_person
-    } else {
-        direction.framing.is_none() && direction.camera.is_none() && (same_person || about.is_none()) && fits
-    };
-    let opens = last.opening && about.is_none() && !last.speaks() && (last.action.is_empty() || direction.is_none());
-    if opens {
-        last.direction = merge(last.direction, direction);
-        take(last, &mut draft);
-    } else if joins && (!last.opening || about.is_none()) {
-        last.who = last.who.or(about);
-        last.direction = merge(last.direction, direction);
-        take(last, &mut draft);
-    } else {
-        out.push(draft);
+    match out.last_mut().filter(|last| action_joins(last, &draft)) {
+        Some(last) => take(last, &mut draft),
+        None => out.push(draft),
     }
 }
 
+/// Whether action goes into the shot before it. Camera words begin a shot of their own, unless nothing was shown yet.
+fn action_joins(last: &Draft, next: &Draft) -> bool {
+    let plain = next.direction.is_none();
+    let fits = playing(last, Some(next)) <= JOINED;
+    if last.opening {
+        // An opening takes all that is said of the place.
+        return next.who.is_none() && (last.action.is_empty() || (plain && (last.lines.is_empty() || fits)));
+    }
+    if last.hollow && next.direction.framing.is_none() {
+        return last.who.is_none() || next.who.is_none() || last.who == next.who;
+    }
+    plain && fits && (next.who.is_none() || next.who == last.who)
+}
+
 /// A voice without a body: over the shot before it where it fits, or over the place.
-fn heard(out: &mut Vec<Draft>, at: usize, lines: &[Line], _who: &[usize]) {
+fn heard(out: &mut Vec<Draft>, at: usize, lines: &[Line]) {
     for piece in pieces(lines) {
         let mut draft = Draft { lines: piece, beat: at, ..Draft::default() };
-        match out.last_mut() {
-            Some(last) if joint_seconds(last, &draft) <= LONGEST - 0.01 => take(last, &mut draft),
-            _ => out.push(draft),
+        match out.last_mut().filter(|last| playing(last, Some(&draft)) <= LONGEST) {
+            Some(last) => take(last, &mut draft),
+            None => out.push(draft),
         }
     }
 }
 
 fn spoken(out: &mut Vec<Draft>, at: usize, lines: &[Line], who: &[usize]) {
     let speaker = who.first().copied();
-    let words: usize = lines.iter().map(|l| prose::count(&l.text)).sum();
+    let reply = lines.iter().map(|l| prose::count(&l.text)).sum::<usize>() <= REPLY;
     for piece in pieces(lines) {
         let mut draft = Draft { who: speaker, named: who.to_vec(), lines: piece, beat: at, ..Draft::default() };
-        let joins = out.last().is_some_and(|last| {
-            let fits = joint_seconds(last, &draft) <= JOINED;
-            let reply = words <= REPLY && last.speaks() && fits;
-            !last.opening && ((last.who == speaker && fits) || last.hollow && last.who.is_none() || reply)
-        });
-        match out.last_mut().filter(|_| joins) {
-            Some(last) => {
-                last.who = last.who.or(speaker);
-                take(last, &mut draft);
-            }
+        let joins = |last: &Draft| {
+            let fits = playing(last, Some(&draft)) <= JOINED;
+            let own = last.who == speaker && fits;
+            let empty = last.hollow && last.who.is_none();
+            !last.opening && (own || empty || (reply && fits && !last.lines.is_empty()))
+        };
+        match out.last_mut().filter(|last| joins(last)) {
+            Some(last) => take(last, &mut draft),
             None => out.push(draft),
         }
     }
 }
 
 fn take(last: &mut Draft, more: &mut Draft) {
+    last.who = last.who.or(more.who.filter(|_| last.hollow));
+    last.direction.framing = last.direction.framing.or(more.direction.framing);
+    last.direction.camera = last.direction.camera.or(more.direction.camera);
     last.action.append(&mut more.action);
     last.lines.append(&mut more.lines);
     last.named.append(&mut more.named);
@@ -166,17 +147,35 @@ fn take(last: &mut Draft, more: &mut Draft) {
     last.hollow &= more.hollow;
 }
 
-fn merge(a: Direction, b: Direction) -> Direction {
-    Direction { framing: a.framing.or(b.framing), camera: a.camera.or(b.camera) }
+/// Puts the next shot's things into a shot of whoever says more.
+pub(crate) fn share(shot: &mut Draft, mut next: Draft) {
+    if !stays(shot, &next) {
+        shot.who = next.who;
+    }
+    take(shot, &mut next);
 }
 
-/// How long two drafts would play as one, not held to the longest shot.
-fn joint_seconds(a: &Draft, b: &Draft) -> f64 {
-    let lines: f64 = a.lines.iter().chain(&b.lines).map(|l| speech_seconds(&l.text)).sum();
-    let letters = |text: &String| (text.chars().count().div_ceil(LINE) + 1) as f64;
-    let action = a.action.iter().chain(&b.action).map(letters).sum::<f64>() * SECONDS_PER_LINE;
-    let action = if a.opening { action.min(OPENING) } else { action };
-    if lines > 0.0 { lines + if a.opening { action } else { action / 2.0 } } else { action }
+/// Whether the camera stays with the first of two shots that become one.
+pub(crate) fn stays(shot: &Draft, next: &Draft) -> bool {
+    let speech = |d: &Draft| d.lines.iter().map(|l| speech_seconds(&l.text)).sum::<f64>();
+    next.who.is_none() || (shot.who.is_some() && speech(next) <= speech(shot))
+}
+
+/// How long a draft would play, with another joined to it: speech, and action under it by half.
+pub(crate) fn playing(draft: &Draft, more: Option<&Draft>) -> f64 {
+    let all = || std::iter::once(draft).chain(more);
+    let lines = |(_, text): &(Option<usize>, String)| (text.chars().count().div_ceil(LINE) + 1) as f64;
+    let action: f64 = all().flat_map(|d| &d.action).map(lines).sum::<f64>() * SECONDS_PER_LINE;
+    let speech: f64 = all().flat_map(|d| &d.lines).map(|l| speech_seconds(&l.text)).sum();
+    match (draft.opening, speech > 0.0) {
+        (true, _) => action.min(OPENING) + speech,
+        (false, true) => speech + action / 2.0,
+        (false, false) => action,
+    }
+}
+
+fn speech_seconds(text: &str) -> f64 {
+    prose::count(text) as f64 / WORDS_PER_SECOND + PAUSE
 }
 
 /// A speech in pieces that each fit into a shot, cut at the ends of sentences.

@@ -11,7 +11,7 @@ use greenroom_story::{Direction, break_down, decode_script};
 fn the_demo_script_becomes_the_shots_that_a_person_would_plan() {
     let bytes = std::fs::read(common::path("../../tests/fixtures/hidden-lab/hidden-lab.fountain")).unwrap();
     let text = decode_script(&bytes, "hidden-lab.fountain").unwrap();
-    let shots = break_down(&text, "hidden-lab.fountain", &cast(), &pack(), &Direction { fps: Fps::FILM }).unwrap();
+    let shots = break_down(&text, "hidden-lab.fountain", &cast(), pack(), &Direction { fps: Fps::FILM }).unwrap();
     let table = table(&shots);
     if std::env::var_os("GREENROOM_RECORD").is_some() {
         std::fs::write(common::path("tests/hidden-lab.txt"), &table).unwrap();

@@ -3,7 +3,7 @@
 
 use greenroom_domain::{Breakdown, Fps, Pack, Problem};
 use greenroom_story::{Cast, Direction, break_down};
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::OnceLock};
 
 pub fn path(relative: &str) -> String {
     format!("{}/{relative}", env!("CARGO_MANIFEST_DIR"))
@@ -13,8 +13,9 @@ pub fn read(relative: &str) -> String {
     std::fs::read_to_string(path(relative)).unwrap()
 }
 
-pub fn pack() -> Pack {
-    Pack::parse(&read("../../packaging/packs/puppet/pack.toml"), "pack.toml").unwrap()
+pub fn pack() -> &'static Pack {
+    static PACK: OnceLock<Pack> = OnceLock::new();
+    PACK.get_or_init(|| Pack::parse(&read("../../packaging/packs/puppet/pack.toml"), "pack.toml").unwrap())
 }
 
 pub fn cast() -> Vec<Cast> {
@@ -25,7 +26,7 @@ pub fn cast() -> Vec<Cast> {
 
 /// Breaks a script down at 24 frames a second.
 pub fn shots(script: &str) -> Result<Breakdown, Problem> {
-    break_down(script, "script.fountain", &cast(), &pack(), &Direction { fps: Fps::FILM })
+    break_down(script, "script.fountain", &cast(), pack(), &Direction { fps: Fps::FILM })
 }
 
 /// `1-1 establishing pan_right 4.0 expects - | action | who: line`, a line a shot.

@@ -1,0 +1,70 @@
+//! Shots without a script.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what is missing")]
+
+mod common;
+
+use common::{brief, cast, pack};
+use greenroom_domain::{Breakdown, Fps, Frames, Problem};
+use greenroom_story::{Direction, parse_shot};
+
+fn read(text: &str) -> Result<Breakdown, Problem> {
+    parse_shot(text, "pick-ups/shot.toml", &cast(), pack(), &Direction { fps: Fps::FILM })
+}
+
+#[test]
+fn a_shot_says_what_it_needs_and_the_rest_follows() {
+    let breakdown = read(
+        r#"
+        [[shot]]
+        place = "HIDDEN LAB"
+        time = "midnight"
+        framing = "close"
+        camera = "push_in"
+        action = "Mara, in a purple turtleneck, gasps."
+        cast = ["Mara"]
+        dialogue = [{ character = "Mara", parenthetical = "whispering", text = "It works." }]
+        seconds = 3.0
+        [[shot]]
+        place = "HIDDEN LAB"
+        time = "midnight"
+        [[shot]]
+        place = "EXT. FOREST - DAY"
+        cast = ["TOBIN", "MARA"]
+        "#,
+    )
+    .unwrap();
+    assert_eq!(brief(&breakdown), ["close push_in MARA", "wide static nobody", "medium static TOBIN"]);
+    let keys: Vec<String> = breakdown.shots().map(|s| s.key.to_string()).collect();
+    assert_eq!(keys, ["1-1", "1-2", "2-1"]);
+    let first = breakdown.shots().next().unwrap();
+    assert_eq!(
+        (first.duration, first.mood.as_deref(), breakdown.title.as_str()),
+        (Frames(72), Some("surprised"), "shot")
+    );
+    let prompt = "close shot of a young woman, black long hair, pale skin, green eyes, round glasses, purple turtleneck, \
+                  surprised, laboratory, night";
+    assert_eq!(first.prompt.positive, prompt);
+}
+
+#[test]
+fn a_wrong_shot_is_refused_by_its_number_and_field() {
+    let cause = |text: &str| read(text).unwrap_err().cause;
+    assert_eq!(cause(""), "there is no [[shot]] in it");
+    assert_eq!(cause("[[shot]]\nplace = ' '"), "shot 1: `place` is empty");
+    assert_eq!(
+        cause("[[shot]]\nplace = 'A'\ntime = 'teatime'"),
+        "shot 1: `time` is `teatime`, which is no time of day"
+    );
+    assert_eq!(
+        cause("[[shot]]\nplace = 'A'\n[[shot]]\nplace = 'A'\ncast = ['ANNA']"),
+        "shot 2: `cast` names ANNA, who has no cast folder"
+    );
+    assert_eq!(
+        cause("[[shot]]\nplace = 'A'\nexpected = ['MARA']"),
+        "shot 1: `expected` names MARA, who is not in `cast`"
+    );
+    assert_eq!(cause("[[shot]]\nplace = 'A'\nseconds = 90"), "shot 1: `seconds` is not between 1 and 20");
+    assert!(cause("[[shot]]\nplace = 'A'\nlens = 'long'").contains("unknown field `lens`"));
+    let two = "[[shot]]\nplace = 'A'\ncast = ['MARA', 'TOBIN']\nexpected = ['MARA', 'TOBIN']";
+    assert_eq!(cause(two), "shot 1: `expected` names 2, and pack puppet draws 1 a picture");
+}
