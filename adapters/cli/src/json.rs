@@ -1,0 +1,167 @@
+//! What the daemon says, as JSON for programs. Field names are those of the proto files.
+
+use greenroom_domain::Problem;
+use greenroom_proto::v1::{self, event::Body, watch_job_response::Update};
+use serde_json::{Value, json};
+
+use crate::{settings, summary::Summary};
+
+/// A job; tasks where they are known.
+pub(crate) fn job(job: &v1::Job) -> Value {
+    let mut value = json!({
+        "name": job.name,
+        "title": job.title,
+        "state": job_state(job),
+        "problem": job.problem.as_ref().map(wire_problem),
+        "draft_shots": job.draft_shots,
+        "create_time": job.create_time.as_ref().map(time),
+        "end_time": job.end_time.as_ref().map(time),
+        "task_counts": job.task_counts.iter().collect::<std::collections::BTreeMap<_, _>>(),
+    });
+    if !job.tasks.is_empty() {
+        value["tasks"] = job.tasks.iter().map(task).collect();
+    }
+    value
+}
+
+/// `active`, `done`, `draft`, `failed`, `cancelled`.
+pub(crate) fn job_state(job: &v1::Job) -> String {
+    job.state().as_str_name().trim_start_matches("STATE_").to_ascii_lowercase()
+}
+
+/// A character.
+pub(crate) fn character(character: &v1::Character) -> Value {
+    json!({
+        "name": character.name,
+        "uid": character.uid,
+        "revision": character.revision,
+        "description": character.description,
+        "references": character.references.iter().map(reference).collect::<Value>(),
+        "state": character_state(character),
+        "problem": character.problem.as_ref().map(wire_problem),
+        "profile_digest": text(&character.profile_digest),
+        "thumbnail_digest": text(&character.thumbnail_digest),
+        "job": text(&character.job),
+        "create_time": character.create_time.as_ref().map(time),
+    })
+}
+
+/// `profiling`, `ready`, `refused`.
+pub(crate) fn character_state(character: &v1::Character) -> String {
+    character.state().as_str_name().trim_start_matches("STATE_").to_ascii_lowercase()
+}
+
+/// A project.
+pub(crate) fn project(project: &v1::Project) -> Value {
+    let settings = settings::shown(project.settings.as_ref().unwrap_or(&v1::Settings::default()));
+    let settings =
+        settings.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect::<serde_json::Map<_, _>>();
+    json!({
+        "name": project.name,
+        "settings": settings,
+        "create_time": project.create_time.as_ref().map(time),
+    })
+}
+
+/// The farm.
+pub(crate) fn farm(address: &str, farm: &v1::Farm) -> Value {
+    let worker = |worker: &v1::Worker| json!({"uid": worker.uid, "device": worker.device, "task": text(&worker.task)});
+    json!({
+        "address": address,
+        "version": farm.version,
+        "pack": farm.pack,
+        "workers": farm.workers.iter().map(worker).collect::<Value>(),
+    })
+}
+
+/// What came of a job.
+pub(crate) fn summary(summary: &Summary) -> Value {
+    let drafts = summary.drafts.iter();
+    json!({
+        "title": summary.title,
+        "shots": summary.shots,
+        "accepted": summary.accepted(),
+        "drafts": drafts
+            .map(|draft| json!({"shot": draft.shot, "takes": draft.takes, "reason": draft.reason}))
+            .collect::<Value>(),
+    })
+}
+
+/// One line of a watch.
+pub(crate) fn update(update: &Update) -> Value {
+    match update {
+        Update::Progress(v1::TaskProgress { task, fraction, message }) => {
+            json!({"progress": {"task": task, "fraction": fraction, "message": message}})
+        }
+        Update::Event(event) => {
+            let mut value = json!({"sequence": event.sequence, "time": event.time.as_ref().map(time)});
+            match &event.body {
+                Some(Body::Job(body)) => value["job"] = job(body),
+                Some(Body::Task(body)) => value["task"] = task(body),
+                None => {}
+            }
+            value
+        }
+    }
+}
+
+/// A problem.
+pub(crate) fn problem(problem: &Problem) -> Value {
+    json!({
+        "kind": problem.kind,
+        "step": problem.step,
+        "subject": problem.subject,
+        "cause": problem.cause,
+        "remedy": problem.remedy,
+    })
+}
+
+/// RFC 3339, UTC.
+fn time(time: &prost_types::Timestamp) -> String {
+    instant(time).map_or_else(String::new, |instant| instant.to_string())
+}
+
+/// `2026-03-01 14:05`, where the person is.
+pub(crate) fn local_time(time: Option<&prost_types::Timestamp>) -> String {
+    let zoned = time.and_then(instant).map(|instant| instant.to_zoned(jiff::tz::TimeZone::system()));
+    zoned.map_or_else(String::new, |zoned| zoned.strftime("%Y-%m-%d %H:%M").to_string())
+}
+
+fn instant(time: &prost_types::Timestamp) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::new(time.seconds, time.nanos).ok()
+}
+
+fn task(task: &v1::Task) -> Value {
+    json!({
+        "uid": task.uid,
+        "kind": task.kind,
+        "shot": text(&task.shot),
+        "take": task.take,
+        "state": task.state,
+        "note": task.note,
+        "attempts": task.attempts,
+    })
+}
+
+fn reference(reference: &v1::Reference) -> Value {
+    let quality = reference.quality.as_ref().map(|quality| {
+        json!({
+            "detection": quality.detection,
+            "face_size": quality.face_size,
+            "yaw": quality.yaw,
+            "sharpness": quality.sharpness,
+            "weight": quality.weight,
+            "agreement": quality.agreement,
+        })
+    });
+    json!({"file_name": reference.file_name, "digest": reference.digest, "quality": quality})
+}
+
+fn wire_problem(wire: &v1::Problem) -> Value {
+    problem(&crate::connection::from_wire(wire))
+}
+
+/// Empty texts are absent things.
+fn text(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}

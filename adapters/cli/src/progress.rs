@@ -1,0 +1,383 @@
+//! A job as it is being done: events in, a view out. Pure; bars and lines are made of it elsewhere.
+
+use greenroom_domain::{ShotKey, Timestamp};
+use greenroom_proto::v1::{self, event::Body, job::State, watch_job_response::Update};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Everything heard about a job so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress {
+    title: String,
+    state: State,
+    drafts: BTreeSet<String>,
+    nodes: Vec<Node>,
+    spent: BTreeMap<String, Spent>,
+}
+
+/// A task and how far it is.
+#[derive(Clone, Debug)]
+struct Node {
+    task: v1::Task,
+    fraction: f64,
+    message: String,
+    leased: Option<Timestamp>,
+}
+
+/// What finished tasks of one kind took.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spent {
+    tasks: u32,
+    total: Duration,
+}
+
+/// One line of the view: a shot, or a task that belongs to none.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    /// `2-3`, `assemble`.
+    pub(crate) label: String,
+    /// 1 for the first, 0 where it does not apply.
+    pub(crate) take: u32,
+    /// Where it stands.
+    pub(crate) stage: Stage,
+    /// 0 to 1.
+    pub(crate) fraction: f64,
+    /// What there is to say.
+    pub(crate) text: String,
+}
+
+/// Where a shot stands.
+///
+/// ```text
+/// Waiting ──► Making ──► Checking ──┬──► Accepted
+///                ▲                  └──► Rejected ──► Draft   (no take left)
+///                └──────── next take ───────┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing runs yet.
+    Waiting,
+    /// Its task runs.
+    Making,
+    /// The gate looks at it.
+    Checking,
+    /// Passed the gate, or simply done.
+    Accepted,
+    /// The last take did not pass.
+    Rejected,
+    /// Goes in marked.
+    Draft,
+    /// A task failed or was cancelled.
+    Stopped,
+}
+
+/// A take is made for so long before it is looked at; only the bar of one shot depends on it.
+const MAKING: f64 = 0.9;
+/// A running task says something about its own length once this far.
+const TELLING: f64 = 0.05;
+
+impl Progress {
+    /// Takes in what was heard.
+    pub(crate) fn hear(&mut self, update: &Update) {
+        match update {
+            Update::Progress(progress) => {
+                if let Some(node) = self.nodes.iter_mut().find(|node| node.task.uid == progress.task) {
+                    node.fraction = f64::from(progress.fraction).clamp(0.0, 1.0);
+                    node.message.clone_from(&progress.message);
+                }
+            }
+            Update::Event(event) => {
+                let at = event.time.map_or(Timestamp::from_millis(0), |time| {
+                    Timestamp::from_millis(time.seconds * 1000 + i64::from(time.nanos) / 1_000_000)
+                });
+                match &event.body {
+                    Some(Body::Task(task)) => self.task(task, at),
+                    Some(Body::Job(job)) => self.job(job, at),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// The script's title.
+    pub(crate) fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Every shot in the order of the script, then tasks that belong to none. The breakdown takes no time to speak of.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let shots = self.nodes.iter().map(|node| &node.task.shot[..]).filter(|shot| !shot.is_empty());
+        let mut shots = shots.collect::<Vec<_>>();
+        shots.sort_by_key(|shot| shot.parse::<ShotKey>().ok());
+        shots.dedup();
+        let rest = self.nodes.iter().filter(|node| node.task.shot.is_empty() && node.task.kind != "breakdown");
+        shots.into_iter().map(|shot| self.shot(shot)).chain(rest.map(Node::row)).collect()
+    }
+
+    /// Shots that passed, and all shots.
+    pub(crate) fn shots(&self) -> (usize, usize) {
+        let shots = self.rows().into_iter().filter(|row| row.label.parse::<ShotKey>().is_ok()).collect::<Vec<_>>();
+        (shots.iter().filter(|row| row.stage == Stage::Accepted).count(), shots.len())
+    }
+
+    /// How much of the work that is known of is done, 0 to 1. Further takes add work.
+    pub(crate) fn fraction(&self, now: Timestamp) -> f64 {
+        let (mut done, mut all) = (0.0, 0.0);
+        for node in &self.nodes {
+            let weight = self.length(&node.task.kind, now).map_or(1.0, |length| length.as_secs_f64().max(0.01));
+            all += weight;
+            done += weight * node.done();
+        }
+        if all > 0.0 { done / all } else { 0.0 }
+    }
+
+    /// Time left for the work that is known of, from how long finished tasks took (or, before any finished, how far a
+    /// running one is). None while that says nothing about the takes that are still to be made.
+    pub(crate) fn time_left(&self, now: Timestamp) -> Option<Duration> {
+        let open = self.nodes.iter().filter(|node| node.done() < 1.0).collect::<Vec<_>>();
+        let mut left = Duration::ZERO;
+        for node in &open {
+            match self.length(&node.task.kind, now) {
+                Some(length) => left += length.mul_f64(1.0 - node.done()),
+                None if node.task.kind == "generate" => return None,
+                None => {}
+            }
+        }
+        let at_once = open.iter().filter(|node| node.task.state == "leased").count().max(1) as u32;
+        (!open.is_empty() && left > Duration::ZERO).then(|| left / at_once)
+    }
+
+    fn task(&mut self, task: &v1::Task, at: Timestamp) {
+        let index = self.nodes.iter().position(|node| node.task.uid == task.uid).unwrap_or_else(|| {
+            self.nodes.push(Node { task: task.clone(), fraction: 0.0, message: String::new(), leased: None });
+            self.nodes.len() - 1
+        });
+        let node = &mut self.nodes[index];
+        if node.task.state != task.state || task.state == "leased" {
+            (node.fraction, node.message) = (0.0, String::new());
+        }
+        match (&task.state[..], node.leased.take()) {
+            ("leased", _) => node.leased = Some(at),
+            ("done", Some(since)) => {
+                let spent = self.spent.entry(task.kind.clone()).or_default();
+                spent.tasks += 1;
+                spent.total += at.since(since);
+            }
+            _ => {}
+        }
+        node.task = task.clone();
+    }
+
+    fn job(&mut self, job: &v1::Job, at: Timestamp) {
+        self.title.clone_from(&job.title);
+        self.state = job.state();
+        self.drafts = job.draft_shots.iter().cloned().collect();
+        for task in &job.tasks {
+            self.task(task, at);
+        }
+    }
+
+    /// How long a task of this kind takes.
+    fn length(&self, kind: &str, now: Timestamp) -> Option<Duration> {
+        if let Some(spent) = self.spent.get(kind) {
+            return Some(spent.total / spent.tasks);
+        }
+        let mut running = self.nodes.iter().filter(|node| node.task.kind == kind && node.fraction >= TELLING);
+        running.find_map(|node| Some(now.since(node.leased?).div_f64(node.fraction)))
+    }
+
+    fn shot(&self, shot: &str) -> Row {
+        let of_shot = || self.nodes.iter().filter(|node| node.task.shot == shot);
+        let take = of_shot().map(|node| node.task.take).max().unwrap_or(0);
+        let node = |kind| of_shot().find(|node| node.task.take == take && node.task.kind == kind);
+        let label = shot.to_owned();
+        let stopped = of_shot().find(|node| matches!(&node.task.state[..], "failed" | "cancelled"));
+        let (stage, fraction, text) = match (node("generate"), node("validate")) {
+            _ if stopped.is_some() => (Stage::Stopped, 0.0, stopped.map_or_else(String::new, Node::words)),
+            (_, Some(check)) if check.task.state == "done" => (self.verdict(&check.task), 1.0, check.task.note.clone()),
+            (_, Some(check)) if check.task.state == "leased" => {
+                (Stage::Checking, MAKING + (1.0 - MAKING) * check.fraction, check.words())
+            }
+            (Some(make), _) if make.task.state == "done" => {
+                (Stage::Checking, MAKING, "waiting for its check".to_owned())
+            }
+            (Some(make), _) if make.task.state == "leased" => (Stage::Making, MAKING * make.fraction, make.words()),
+            _ => (Stage::Waiting, 0.0, self.before(shot, take)),
+        };
+        Row { label, take, stage, fraction, text }
+    }
+
+    /// What was said of the take before this one.
+    fn before(&self, shot: &str, take: u32) -> String {
+        let check = |node: &&Node| node.task.shot == shot && node.task.kind == "validate" && node.task.take + 1 == take;
+        self.nodes.iter().find(check).map_or_else(|| "waiting".to_owned(), |node| node.task.note.clone())
+    }
+
+    fn verdict(&self, check: &v1::Task) -> Stage {
+        if self.drafts.contains(&check.shot) {
+            Stage::Draft
+        } else if self.state == State::Done || self.state == State::Draft || is_accept(&check.note) {
+            Stage::Accepted
+        } else {
+            Stage::Rejected
+        }
+    }
+}
+
+/// Whether a validate task's note tells an accepted take.
+pub(crate) fn is_accept(note: &str) -> bool {
+    note.starts_with("accept")
+}
+
+/// `1:05`, `2:00:01`.
+pub(crate) fn clock(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+impl Node {
+    fn done(&self) -> f64 {
+        match &self.task.state[..] {
+            "done" | "failed" | "cancelled" => 1.0,
+            "leased" => self.fraction,
+            _ => 0.0,
+        }
+    }
+
+    fn row(&self) -> Row {
+        let stage = match &self.task.state[..] {
+            "done" => Stage::Accepted,
+            "leased" => Stage::Making,
+            "failed" | "cancelled" => Stage::Stopped,
+            _ => Stage::Waiting,
+        };
+        let fraction = if stage == Stage::Stopped { 0.0 } else { self.done() };
+        Row { label: self.task.kind.clone(), take: 0, stage, fraction, text: self.words() }
+    }
+
+    /// What it does now, or how it ended.
+    fn words(&self) -> String {
+        let said = if self.task.state == "leased" { &self.message } else { &self.task.note };
+        match (&self.task.state[..], &self.task.kind[..]) {
+            _ if !said.is_empty() => said.clone(),
+            ("leased", "generate") => "generating".to_owned(),
+            ("leased", "validate") => "checking faces".to_owned(),
+            ("leased", "profile") => "looking at the references".to_owned(),
+            ("leased", "assemble") => "cutting clips together".to_owned(),
+            (state, _) => state.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{job_event, progress, task, task_event};
+
+    fn heard(updates: &[Update]) -> Progress {
+        let mut model = Progress::default();
+        for update in updates {
+            model.hear(update);
+        }
+        model
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_millis(second * 1000)
+    }
+
+    fn shot_row(updates: &[Update]) -> (u32, Stage, String) {
+        let row = heard(updates).rows().remove(0);
+        (row.take, row.stage, row.text)
+    }
+
+    /// One shot whose first take is rejected and whose second is accepted.
+    fn two_takes() -> Vec<Update> {
+        vec![
+            task_event(0, task("g1", "generate", "1-1", 1, "leased", "")),
+            progress("g1", 0.5, "keyframe 3 of 6"),
+            task_event(10, task("g1", "generate", "1-1", 1, "done", "")),
+            task_event(10, task("v1", "validate", "1-1", 1, "leased", "")),
+            task_event(12, task("v1", "validate", "1-1", 1, "done", "MARA: p10 IDR 0.61 is below the gate 0.75")),
+            task_event(12, task("g2", "generate", "1-1", 2, "ready", "")),
+            task_event(12, task("v2", "validate", "1-1", 2, "waiting", "")),
+            task_event(13, task("g2", "generate", "1-1", 2, "leased", "")),
+            task_event(23, task("g2", "generate", "1-1", 2, "done", "")),
+            task_event(24, task("v2", "validate", "1-1", 2, "done", "accepted: MARA p10 IDR 0.84")),
+        ]
+    }
+
+    #[test]
+    fn a_shot_goes_from_making_to_checking_to_its_next_take() {
+        let story = two_takes();
+        let after = |count: usize| shot_row(&story[..count]);
+        assert_eq!(after(1), (1, Stage::Making, "generating".into()));
+        assert_eq!(after(2), (1, Stage::Making, "keyframe 3 of 6".into()));
+        assert_eq!(after(3), (1, Stage::Checking, "waiting for its check".into()));
+        assert_eq!(after(4), (1, Stage::Checking, "checking faces".into()));
+        assert_eq!(after(5).1, Stage::Rejected);
+        assert_eq!(after(7), (2, Stage::Waiting, "MARA: p10 IDR 0.61 is below the gate 0.75".into()));
+        assert_eq!(after(10), (2, Stage::Accepted, "accepted: MARA p10 IDR 0.84".into()));
+    }
+
+    #[test]
+    fn the_bar_of_a_shot_never_goes_back_within_a_take() {
+        let story = two_takes();
+        let fractions = (1..=5).map(|count| heard(&story[..count]).rows()[0].fraction).collect::<Vec<_>>();
+        assert_eq!(fractions, [0.0, 0.45, 0.9, 0.9, 1.0]);
+    }
+
+    #[test]
+    fn a_draft_is_shown_as_one_however_its_verdict_reads() {
+        let mut story = two_takes()[..5].to_vec();
+        story.push(job_event(30, "Lab", State::Draft, &["1-1"]));
+        assert_eq!(shot_row(&story).1, Stage::Draft);
+        assert_eq!(heard(&story).shots(), (0, 1));
+    }
+
+    #[test]
+    fn shots_stand_in_the_order_of_the_script_and_the_assembly_last() {
+        let labels = ["assemble", "10-1", "2-1", "2-10", "2-9"].map(|label| match label {
+            "assemble" => task_event(0, task("a", "assemble", "", 0, "waiting", "")),
+            shot => task_event(0, task(shot, "generate", shot, 1, "ready", "")),
+        });
+        let rows = heard(&labels).rows().into_iter().map(|row| row.label).collect::<Vec<_>>();
+        assert_eq!(rows, ["2-1", "2-9", "2-10", "10-1", "assemble"]);
+    }
+
+    #[test]
+    fn time_left_comes_from_the_tasks_that_finished() {
+        let mut story = two_takes()[..3].to_vec();
+        story.push(task_event(10, task("g9", "generate", "1-2", 1, "ready", "")));
+        story.push(task_event(10, task("g8", "generate", "1-3", 1, "leased", "")));
+        story.push(progress("g8", 0.5, ""));
+        // One whole generation of ten seconds and half of another, one worker.
+        assert_eq!(heard(&story).time_left(at(15)), Some(Duration::from_secs(15)));
+        assert!((heard(&story).fraction(at(15)) - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn before_a_generation_finished_its_own_pace_tells_and_before_that_nothing_does() {
+        let story = two_takes();
+        assert_eq!(heard(&story[..1]).time_left(at(4)), None);
+        assert_eq!(heard(&story[..2]).time_left(at(4)), Some(Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn a_reused_task_says_nothing_about_time() {
+        let model = heard(&[
+            task_event(1, task("g1", "generate", "1-1", 1, "done", "reused")),
+            task_event(1, task("g2", "generate", "1-2", 1, "ready", "")),
+        ]);
+        assert_eq!(model.time_left(at(2)), None);
+    }
+
+    #[test]
+    fn durations_read_as_clocks_do() {
+        assert_eq!(clock(Duration::from_secs(65)), "1:05");
+        assert_eq!(clock(Duration::from_secs(7201)), "2:00:01");
+    }
+}
