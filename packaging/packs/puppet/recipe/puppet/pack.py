@@ -1,15 +1,18 @@
 """Writes pack.toml: the template plus one [[model]] entry for every file of the pack, with its digest and size.
 
-    python pack.py [PACK]          PACK is the folder above this one unless given
+    python -m puppet.pack [PACK]          PACK is the folder above the recipe unless given
 """
 from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-RECIPE = Path(__file__).resolve().parent
+RECIPE = Path(__file__).resolve().parent.parent
+TEMPLATE = RECIPE / "pack.template.toml"
 MARK = "# {models}"
+HEAD = "# Written by recipe/puppet/pack.py from recipe/pack.template.toml: change that one, then run it again.\n"
 
 # Which file plays which role, in the order of pack.toml.
 ROLES = (
@@ -25,8 +28,8 @@ ROLES = (
 )
 
 
-def entries(pack: Path):
-    """Yields (role, path inside the pack, SHA-256, bytes) of every model file, and fails where a role has none."""
+def entries(pack: Path) -> Iterator[tuple[str, str, str, int]]:
+    """Role, path inside the pack, SHA-256 and bytes of every model file; fails where a role has none."""
     for role, pattern in ROLES:
         files = sorted(f for f in pack.glob(pattern) if f.is_file())
         if not files:
@@ -40,18 +43,16 @@ def render(template: str, pack: Path) -> str:
     """The text of pack.toml for the files that lie in `pack`."""
     if template.count(MARK) != 1:
         raise SystemExit(f"write pack.toml: the template needs one line `{MARK}`")
-    models = "\n".join(
-        f'[[model]]\nrole = "{role}"\nfile = "{file}"\nsha256 = "{digest}"\nsize = {size}\n' for role, file, digest, size in entries(pack)
+    models = "\n\n".join(
+        f'[[model]]\nrole = "{role}"\nfile = "{file}"\nsha256 = "{digest}"\nsize = {size}' for role, file, digest, size in entries(pack)
     )
-    first, rest = template.split("\n", 1)
-    head = "# Written by recipe/pack.py from recipe/pack.template.toml: change that one, then run it again.\n"
-    return head + (rest if first.startswith("#") else template).replace(MARK, models.rstrip())
+    return HEAD + template.split("\n", 1)[1].replace(MARK, models)
 
 
 def write(pack: Path) -> Path:
     """Writes PACK/pack.toml and returns its path."""
     target = pack / "pack.toml"
-    target.write_text(render((RECIPE / "pack.template.toml").read_text(), pack))
+    target.write_text(render(TEMPLATE.read_text(), pack))
     return target
 
 

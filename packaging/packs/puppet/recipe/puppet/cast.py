@@ -1,0 +1,46 @@
+"""Draws the cast of the hidden lab, and strangers for the gate to refuse: puppets that no model was trained on.
+
+    python -m puppet.cast tests/fixtures/hidden-lab
+"""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .identity import identity
+from .picture import draw
+from .situation import Scene, Situation
+
+SIZE = 384
+MARA, TOBIN, OLD_STRANGER, YOUNG_STRANGER = 2_000_249, 2_000_131, 2_000_199, 2_000_147
+
+# file: identity, (yaw, pitch, roll, expression, garment, its colour, light side, x, y, size), (place, time, furniture)
+PICTURES = {
+    "cast/mara/1.png": (MARA, (0, 0, 0, "neutral", "turtleneck", "green", 1, 0.50, 0.47, 0.235), ("studio", "day", 1)),
+    "cast/mara/2.png": (MARA, (14, -3, 2, "smiling", "t-shirt", "white", -1, 0.49, 0.47, 0.225), ("library", "day", 2)),
+    "cast/mara/3.png": (MARA, (-12, 3, -3, "neutral", "coat", "white", 1, 0.51, 0.47, 0.205), ("laboratory", "day", 3)),
+    "cast/tobin/1.png": (TOBIN, (0, 0, 0, "neutral", "coat", "white", -1, 0.50, 0.49, 0.235), ("studio", "day", 5)),
+    "cast/tobin/2.png": (TOBIN, (-14, -2, -2, "smiling", "turtleneck", "black", 1, 0.51, 0.49, 0.225), ("office", "day", 6)),
+    "cast/tobin/3.png": (TOBIN, (12, 3, 3, "neutral", "suit", "white", -1, 0.49, 0.49, 0.205), ("mountains", "day", 7)),
+    "strangers/1.png": (OLD_STRANGER, (8, 0, 0, "neutral", "t-shirt", "purple", 1, 0.50, 0.48, 0.225), ("studio", "day", 8)),
+    "strangers/2.png": (YOUNG_STRANGER, (-8, 0, 2, "neutral", "hoodie", "yellow", -1, 0.50, 0.50, 0.225), ("forest", "day", 9)),
+}
+
+
+def picture(name: str) -> np.ndarray:
+    """One of PICTURES as rgb uint8 (SIZE, SIZE, 3)."""
+    seed, (*pose, x, y, size), place = PICTURES[name]
+    return draw(SIZE, SIZE, Scene(*place), [(identity(seed), Situation(*pose, x, y, size * SIZE))])[0]
+
+
+def main(folder: Path) -> None:
+    for name in PICTURES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(name)).save(folder / name, optimize=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,72 @@
+"""Takes the weights of a torch network back out of its ONNX file, so that training goes on from what is shipped.
+
+The export folds each BatchNorm into the convolution before it. Restored, that norm carries the folded bias and scales by one:
+the same function, and free to learn again.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def restore(net: nn.Module, file: Path) -> None:
+    """Loads `file`, which was exported from a network of the same shape, into `net`."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(str(file)).graph
+    values = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    modules, done = dict(net.named_modules()), set()
+    for node in graph.node:
+        if node.op_type not in ("Conv", "MatMul", "BatchNormalization"):
+            continue
+        name = module_name(node.name)
+        inputs = [values[i] for i in node.input if i in values]
+        if name in done or name not in modules or not inputs:
+            continue
+        put(modules, name, node.op_type, inputs)
+        done.add(name)
+    left = [n for n, m in modules.items() if isinstance(m, (nn.Conv2d, nn.Linear)) and n not in done]
+    if left:
+        raise ValueError(f"restore {file}: no weights for {', '.join(left)}")
+
+
+def module_name(node: str) -> str:
+    """The torch name in a node's path: /c3/c3.1/a/a.0/Conv is c3.1.a.0."""
+    parts: list[str] = []
+    for part in node.strip("/").split("/")[:-1]:
+        if parts and part.startswith(parts[-1] + "."):
+            parts.pop()
+        parts.append(part)
+    return ".".join(parts)
+
+
+def put(modules: dict[str, nn.Module], name: str, kind: str, inputs: list[np.ndarray]) -> None:
+    tensors = [torch.from_numpy(np.array(v)) for v in inputs]
+    module = modules[name]
+    with torch.no_grad():
+        if kind == "BatchNormalization":
+            for target, value in zip((module.weight, module.bias, module.running_mean, module.running_var), tensors):
+                target.copy_(value)
+        elif kind == "MatMul":
+            module.weight.copy_(tensors[0].T)
+        else:
+            module.weight.copy_(tensors[0])
+            if module.bias is not None:
+                module.bias.copy_(tensors[1])
+            elif len(tensors) > 1:
+                norm = modules[norm_after(name)]
+                norm.weight.fill_(1)
+                norm.bias.copy_(tensors[1])
+                norm.running_mean.zero_()
+                norm.running_var.fill_(1 - norm.eps)
+
+
+def norm_after(conv: str) -> str:
+    """The norm that follows a convolution: c1 has b1, and in a sequence the next number."""
+    head, _, last = conv.rpartition(".")
+    following = str(int(last) + 1) if last.isdigit() else last.replace("c", "b")
+    return f"{head}.{following}" if head else following
