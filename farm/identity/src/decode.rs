@@ -7,6 +7,9 @@ use crate::{Face, Point, align::TEMPLATE, model::Output};
 /// Boxes that share more than this part of their union are one face; the better one stays.
 const SAME_FACE_IOU: f32 = 0.4;
 
+/// How many outputs a detector can have.
+pub(crate) const LAYOUTS: [usize; 4] = [6, 9, 10, 15];
+
 /// One stride's outputs. Rows are cells, row by row, each repeated for its anchors.
 pub(crate) struct Head<'a> {
     stride: u32,

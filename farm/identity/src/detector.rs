@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::{
     Face, ModelError,
-    decode::{self, expected, heads},
+    decode::{self, LAYOUTS, expected, heads},
     letterbox::letterbox,
     model::{Model, Output, shapes},
 };
@@ -36,11 +36,21 @@ impl Detector {
         if batch.is_some_and(|n| n != 1) {
             return Err(model.shape_error("a batch of one picture", format!("a batch of {}", batch.unwrap_or(0))));
         }
-        let (width, height) = (width.unwrap_or(size), height.unwrap_or(size));
         let fits = |side: u32| side > 0 && side.is_multiple_of(32) && side <= LARGEST_INPUT;
-        if !fits(width) || !fits(height) {
-            let cause = format!("an input of {width}×{height} is not a multiple of 32 from 32 to {LARGEST_INPUT}");
+        if let Some(side) = [width, height].into_iter().flatten().find(|side| !fits(*side)) {
+            let expected = format!("an input with sides that are multiples of 32, at most {LARGEST_INPUT}");
+            return Err(model.shape_error(expected, format!("a side of {side}")));
+        }
+        let open_size = width.is_none() || height.is_none();
+        if open_size && !fits(size) {
+            let cause =
+                format!("a size of {size} was asked for, which is not a multiple of 32 from 32 to {LARGEST_INPUT}");
             return Err(model.input_error(cause));
+        }
+        let (width, height) = (width.unwrap_or(size), height.unwrap_or(size));
+        let (count, found) = model.outputs();
+        if !LAYOUTS.contains(&count) {
+            return Err(model.shape_error(expected(width, height), found));
         }
         let mut detector = Self { model, width, height };
         detector.detect(&RgbImage::new(width, height), 1.0)?;

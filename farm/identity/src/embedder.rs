@@ -50,6 +50,10 @@ impl Embedder {
             let expected = format!("a square input of at most {LARGEST_SIZE} pixels and at most {LARGEST_BATCH} faces");
             return Err(model.shape_error(expected, format!("{} faces of {size}×{height} pixels", batch.most())));
         }
+        let (count, found) = model.outputs();
+        if count != 1 {
+            return Err(model.shape_error("one output of shape (faces, numbers)", found));
+        }
         let mut embedder = Self { model, size, batch };
         embedder.run(&[RgbImage::new(size, size)])?;
         Ok(embedder)
@@ -74,7 +78,7 @@ impl Embedder {
         let mut embeddings = Vec::with_capacity(aligned.len());
         for batch in aligned.chunks(self.batch.most()) {
             for values in self.run(batch)? {
-                embeddings.push(Embedding::try_new(values).map_err(|e| self.model.input_error(e.to_string()))?);
+                embeddings.push(Embedding::try_new(values).map_err(|e| self.model.run_error(e.to_string()))?);
             }
         }
         Ok(embeddings)

@@ -27,7 +27,7 @@ pub use calibrate::{CalibrationError, calibrate};
 pub use detector::Detector;
 pub use embedder::Embedder;
 pub use embedding::{Embedding, EmbeddingError};
-pub use face::{Face, Point};
+pub use face::{Face, Point, distinct};
 pub use judge::{JudgeInput, MIN_COVERAGE, STRANGER_BELOW, SeenFace, TOLERATED_SHARE, judge};
 pub use model::ModelError;
 pub use profile::{Profile, ProfileError, ProfileReference};

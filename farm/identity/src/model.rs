@@ -114,6 +114,12 @@ impl Model {
         if float && dims[1].is_none_or(|channels| channels == 3) { Ok(dims) } else { Err(wrong()) }
     }
 
+    /// How many outputs there are, and their types as the model declares them.
+    pub(crate) fn outputs(&self) -> (usize, String) {
+        let types: Vec<String> = self.session.outputs().iter().map(|o| o.dtype().to_string()).collect();
+        (types.len(), format!("{} outputs: {}", types.len(), types.join(", ")))
+    }
+
     /// Runs on a tensor of shape (N, 3, H, W) and copies every output.
     pub(crate) fn run(&mut self, shape: [usize; 4], data: &[f32]) -> Result<Vec<Output>, ModelError> {
         let fail = |e: ort::Error| ModelError::Run { file: self.file.clone(), cause: e.to_string() };
@@ -128,6 +134,10 @@ impl Model {
 
     pub(crate) fn shape_error(&self, expected: impl Into<String>, found: impl Into<String>) -> ModelError {
         ModelError::Shape { file: self.file.clone(), expected: expected.into(), found: found.into() }
+    }
+
+    pub(crate) fn run_error(&self, cause: impl Into<String>) -> ModelError {
+        ModelError::Run { file: self.file.clone(), cause: cause.into() }
     }
 
     pub(crate) fn input_error(&self, cause: impl Into<String>) -> ModelError {
