@@ -14,24 +14,21 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@$(ENV) echo "Everything built or fetched lies below $$GREENROOM_CACHE; make clean-cache empties it."
 
+# Always with a farm of its own, even where this machine has a daemon configured.
 .PHONY: demo
 demo: ## film the hidden-lab script into OUT=demo-out: episode, clips, contact sheet, report
 	@packaging/setup/setup.sh demo
 	@$(ENV) cargo build --release --locked --package greenroom --package greenroomd --package greenroom-worker
 	@$(ENV) status=0; \
-	"$$CARGO_TARGET_DIR/release/greenroom" run $(HIDDEN_LAB)/hidden-lab.fountain --cast $(HIDDEN_LAB)/cast \
-	  --out "$(OUT)" || status=$$?; \
+	env -u GREENROOM_ADDRESS "$$CARGO_TARGET_DIR/release/greenroom" --config /dev/null \
+	  run $(HIDDEN_LAB)/hidden-lab.fountain --cast $(HIDDEN_LAB)/cast --out "$(OUT)" || status=$$?; \
 	case $$status in 0|3) ;; *) echo "make demo: greenroom run failed with code $$status" >&2; exit $$status ;; esac; \
-	ls "$(OUT)"/clips/*.mp4 >/dev/null; \
-	for file in episode.mp4 contact-sheet.png report.html report.json; do test -s "$(OUT)/$$file"; done; \
-	echo; echo "Where to look:"; \
-	echo "  $(OUT)/episode.mp4        the whole episode"; \
-	echo "  $(OUT)/clips/*.mp4        one clip per shot"; \
-	echo "  $(OUT)/contact-sheet.png  frames with their scores"; \
-	echo "  $(OUT)/report.html        every take, its verdict and why (report.json: the same, for programs)"; \
+	for file in "$(OUT)"/{episode.mp4,contact-sheet.png,report.html,report.json} "$(OUT)"/clips/*.mp4; do \
+	  test -s "$$file" || { echo "make demo: $$file was not made" >&2; exit 1; }; \
+	done; \
 	if [ $$status = 3 ]; then \
-	  echo "Some shots are drafts (greenroom run ended with code 3): no take of theirs passed; they are marked."; \
-	else echo "Every shot was accepted."; fi
+	  echo "Finished with drafts (greenroom run ended with code 3): $(OUT)/report.html says which shots and why."; \
+	else echo "Finished: every shot was accepted."; fi
 
 .PHONY: test
 test: setup-test format tidy lint docs test-recipe test-rust ## everything CI checks
