@@ -1,1 +1,91 @@
 //! The ledger in SQLite.
+//!
+//! One file in write-ahead mode with `synchronous = FULL`: what a commit answered is on the disk. All writes go through one
+//! connection, one batch at a time; reads have a few connections of their own and never wait for a writer.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod character;
+mod check;
+mod error;
+mod event;
+mod job;
+mod open;
+mod project;
+mod row;
+mod task;
+
+use async_trait::async_trait;
+use greenroom_domain::Event;
+use greenroom_store::{Batch, Change, Result, Store};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
+use std::path::{Path, PathBuf};
+use tokio::sync::Mutex;
+
+use crate::error::Failing;
+
+/// A ledger in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: Mutex<SqliteConnection>,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the ledger, or makes a new one where there is no file, and brings its schema up to this build's.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`](greenroom_store::StoreError::Unusable) if the folder is missing or closed to writing, the
+    /// file is something else, or a newer build has written it; the problem says which, and what to do.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_owned();
+        let writer = open::writer(&path).await?;
+        let readers = open::readers(&path).await?;
+        Ok(Self { path, writer: Mutex::new(writer), readers })
+    }
+
+    /// Writes everything back into the one file and lets go of it. A store that is dropped instead loses nothing; only its
+    /// log stays beside the file until the next open.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub async fn close(self) -> Result<()> {
+        self.readers.close().await;
+        self.writer.into_inner().close().await.failing("close ledger", &self.path)
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn commit(&self, batch: Batch) -> Result<Vec<Event>> {
+        const STEP: &str = "write ledger";
+        let mut writer = self.writer.lock().await;
+        // Immediate: the write lock is taken before anything is read, so every precondition still holds at the end. A
+        // transaction that is dropped on the way out, by an error or by whoever waited, is rolled back.
+        let mut transaction = writer.begin_with("begin immediate").await.failing(STEP, &self.path)?;
+        for change in &batch.changes {
+            apply(&mut transaction, change).await.failing(STEP, &self.path)?;
+        }
+        let events = event::append(&mut transaction, batch.events).await.failing(STEP, &self.path)?;
+        transaction.commit().await.failing(STEP, &self.path)?;
+        Ok(events)
+    }
+
+    async fn integrity_check(&self) -> Result<()> {
+        let mut connection = self.readers.acquire().await.failing("check ledger", &self.path)?;
+        check::all(&mut connection).await.failing("check ledger", &self.path)
+    }
+}
+
+async fn apply(connection: &mut SqliteConnection, change: &Change) -> error::Query<()> {
+    match change {
+        Change::InsertProject(new) => project::insert(connection, new).await,
+        Change::InsertCharacter(new) => character::insert(connection, new).await,
+        Change::UpdateCharacter(new) => character::update(connection, new).await,
+        Change::InsertJob(new) => job::insert(connection, new).await,
+        Change::UpdateJob(new) => job::update(connection, new).await,
+        Change::InsertTask(new) => task::insert(connection, new).await,
+        Change::UpdateTask { task, was } => task::update(connection, task, *was).await,
+    }
+}

@@ -1,0 +1,110 @@
+//! Opening a file as a ledger, or saying why it cannot be one.
+
+use greenroom_domain::ProblemKind;
+use greenroom_store::{Result, StoreError};
+use sqlx::{
+    ConnectOptions, SqliteConnection, SqlitePool,
+    migrate::{MigrateError, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{fs::OpenOptions, io::ErrorKind, path::Path, time::Duration};
+
+use crate::error::{Failing, unusable};
+
+const STEP: &str = "open ledger";
+
+/// `GRRM` in the file's header says whose database it is.
+const APPLICATION: i64 = 0x4752_524d;
+
+/// Reads are short, and the control plane has few at a time.
+const READERS: u32 = 4;
+
+/// Another process that writes (a backup, a person with a shell) is waited for this long.
+const BUSY: Duration = Duration::from_secs(5);
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The one connection that writes, on a file that is ours and up to date.
+pub(crate) async fn writer(path: &Path) -> Result<SqliteConnection> {
+    touch(path)?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY);
+    // Whose file it is must be known before anything is written to it, and switching to write-ahead mode is a write.
+    claim(path).await?;
+    let mut connection = options.connect().await.failing(STEP, path)?;
+    match MIGRATIONS.run(&mut connection).await {
+        Ok(()) => Ok(connection),
+        Err(MigrateError::VersionMissing(version)) => {
+            let ours = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
+            let cause = format!("it has schema version {version}, and this build knows versions up to {ours}");
+            Err(unusable(ProblemKind::Invalid, STEP, path, cause, "run the newer build that wrote it"))
+        }
+        Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+            Err(error).failing("migrate ledger", path)
+        }
+        Err(error) => Err(StoreError::Corrupt(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Connections that cannot write.
+pub(crate) async fn readers(path: &Path) -> Result<SqlitePool> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY);
+    SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await.failing(STEP, path)
+}
+
+/// Makes the file where there is none; SQLite's own words for what can go wrong here help nobody.
+fn touch(path: &Path) -> Result<()> {
+    let Err(error) = OpenOptions::new().read(true).append(true).create(true).open(path) else { return Ok(()) };
+    let (kind, cause, remedy) = match error.kind() {
+        ErrorKind::NotFound => (ProblemKind::NotFound, "its folder does not exist", "make the folder first"),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            (ProblemKind::Denied, "the file cannot be written", "let the daemon's user write the file and its folder")
+        }
+        ErrorKind::StorageFull => (ProblemKind::Unavailable, "the disk is full", "free some space on it and try again"),
+        ErrorKind::IsADirectory => (ProblemKind::Invalid, "it is a folder", "name a file"),
+        _ => return Err(StoreError::io(STEP, error)),
+    };
+    Err(unusable(kind, STEP, path, cause, remedy))
+}
+
+/// Takes an empty file, accepts our own, and leaves every other as it is.
+async fn claim(path: &Path) -> Result<()> {
+    use sqlx::Connection as _;
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY);
+    let mut connection = options.connect().await.failing(STEP, path)?;
+    let owner: i64 =
+        sqlx::query_scalar("pragma application_id").fetch_one(&mut connection).await.failing(STEP, path)?;
+    let tables: i64 = sqlx::query_scalar("select count(*) from sqlite_schema")
+        .fetch_one(&mut connection)
+        .await
+        .failing(STEP, path)?;
+    if owner != APPLICATION && (owner != 0 || tables > 0) {
+        let remedy = "name another file, or move this one away to start a new ledger";
+        let cause = "the file is another program's database";
+        return Err(unusable(ProblemKind::Invalid, STEP, path, cause, remedy));
+    }
+    if owner == 0 {
+        // 0x4752524d, see APPLICATION; a pragma takes no parameters.
+        sqlx::query("pragma application_id = 1196577357").execute(&mut connection).await.failing(STEP, path)?;
+    }
+    connection.close().await.failing(STEP, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_file_carries_our_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        writer(&path).await.unwrap();
+        let header = std::fs::read(&path).unwrap();
+        assert_eq!(&header[68..72], b"GRRM", "SQLite keeps the application id at offset 68");
+        assert_eq!(u32::from_be_bytes(*b"GRRM"), APPLICATION as u32);
+    }
+}
