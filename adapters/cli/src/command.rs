@@ -48,7 +48,7 @@ impl Context {
 pub(crate) type Ended = Result<Outcome, Failure>;
 
 /// Runs a command to its end.
-pub(crate) fn run(cli: Cli, environment: Environment, output: &Output) -> Ended {
+pub(crate) fn run(cli: &Cli, environment: Environment, output: &Output) -> Ended {
     let config = Config::load(&cli.global, &environment)?;
     let context = Context { environment, config, output: output.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {

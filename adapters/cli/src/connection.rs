@@ -150,7 +150,7 @@ impl Farm {
 /// Whether calling again may help: the connection was lost, not the request refused.
 pub(crate) fn is_lost_connection(status: &Status) -> bool {
     // A stream that breaks off in the middle shows as Unknown or Internal with a transport error as its source.
-    status.code() == Code::Unavailable || (status.source().is_some() && told(status).is_none())
+    told(status).is_none() && (status.code() == Code::Unavailable || status.source().is_some())
 }
 
 /// A problem on the wire, as the person will see it.

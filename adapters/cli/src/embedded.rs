@@ -139,7 +139,7 @@ fn command(program: &Path, state: &Path, choices: &Choices) -> Command {
         command.arg("--threads").arg(threads.to_string());
     }
     // A group of its own: Ctrl-C in the terminal is ours to answer, by cancelling first.
-    command.process_group(0).kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::null());
+    command.env("NO_COLOR", "1").process_group(0).kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::null());
     command
 }
 

@@ -31,6 +31,13 @@ pub(crate) async fn follow(farm: &Farm, name: &str, on: &mut dyn FnMut(Heard<'_>
         let before = after;
         match listen(farm, name, &mut after, on).await {
             Ok(true) => return get(farm, name).await,
+            // It may have ended while nobody listened: then there is no further event to come.
+            Ok(false)
+                if let Ok(job) = get(farm, name).await
+                    && has_ended(&job) =>
+            {
+                return Ok(job);
+            }
             Err(status) if !is_lost_connection(&status) => return Err(farm.problem(status).await),
             // Cut off: where nothing was heard since the last time, this is one more try in vain.
             Ok(false) | Err(_) if tries < MOST_TRIES => {
@@ -75,11 +82,13 @@ async fn listen(farm: &Farm, name: &str, after: &mut u64, on: &mut dyn FnMut(Hea
 
 fn ends(update: &Update) -> bool {
     match update {
-        Update::Event(v1::Event { body: Some(v1::event::Body::Job(job)), .. }) => {
-            !matches!(job.state(), State::Active | State::Unspecified)
-        }
+        Update::Event(v1::Event { body: Some(v1::event::Body::Job(job)), .. }) => has_ended(job),
         _ => false,
     }
+}
+
+fn has_ended(job: &v1::Job) -> bool {
+    !matches!(job.state(), State::Active | State::Unspecified)
 }
 
 /// A quarter of a second, then twice as long each time, up to eight seconds.

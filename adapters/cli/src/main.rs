@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let environment = environment::Environment::of_this_process();
     let output = output::Output::new(cli.global.json, &environment);
-    let result = command::run(cli, environment, &output);
+    let result = command::run(&cli, environment, &output);
     if let Err(failure) = &result {
         output.failure(failure);
     }

@@ -94,7 +94,7 @@ impl Progress {
                 });
                 match &event.body {
                     Some(Body::Task(task)) => self.task(task, at),
-                    Some(Body::Job(job)) => self.job(job, at),
+                    Some(Body::Job(job)) => self.job(job),
                     None => {}
                 }
             }
@@ -170,13 +170,11 @@ impl Progress {
         node.task = task.clone();
     }
 
-    fn job(&mut self, job: &v1::Job, at: Timestamp) {
+    /// The tasks that a job event shows are as they stand now, not as they stood then; each has events of its own.
+    fn job(&mut self, job: &v1::Job) {
         self.title.clone_from(&job.title);
         self.state = job.state();
         self.drafts = job.draft_shots.iter().cloned().collect();
-        for task in &job.tasks {
-            self.task(task, at);
-        }
     }
 
     /// How long a task of this kind takes.
@@ -227,7 +225,7 @@ impl Progress {
 }
 
 /// Whether a validate task's note tells an accepted take.
-pub(crate) fn is_accept(note: &str) -> bool {
+fn is_accept(note: &str) -> bool {
     note.starts_with("accept")
 }
 

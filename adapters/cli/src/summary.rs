@@ -85,9 +85,9 @@ impl Summary {
             shots => vec![format!("{}: {} of {shots} shots accepted{drafts}", self.title, self.accepted())],
         };
         for Draft { shot, takes, reason } in &self.drafts {
-            let after = if *takes == 1 { "1 take".to_owned() } else { format!("{takes} takes") };
-            let reason = if reason.is_empty() { "no take was accepted" } else { reason };
-            lines.push(format!("  draft {shot} after {after}: {reason}"));
+            let takes = if *takes == 1 { "1 take,".to_owned() } else { format!("{takes} takes, the last") };
+            let reason = if reason.is_empty() { "not accepted" } else { reason };
+            lines.push(format!("  draft {shot}: {takes} {reason}"));
         }
         lines
     }
@@ -121,9 +121,9 @@ mod tests {
             tasks: vec![
                 task("a", "generate", "1-1", 1, "done", ""),
                 task("b", "validate", "1-1", 1, "done", "accepted: MARA p10 IDR 0.84"),
-                task("c", "validate", "2-3", 1, "done", "MARA: no face found in any sampled frame"),
+                task("c", "validate", "2-3", 1, "done", "unscored: MARA: no face found in any sampled frame"),
                 task("d", "generate", "2-3", 2, "done", ""),
-                task("e", "validate", "2-3", 2, "done", "MARA: p10 IDR 0.61 is below the gate 0.75"),
+                task("e", "validate", "2-3", 2, "done", "rejected: MARA: p10 IDR 0.61 is below the gate 0.75"),
                 task("f", "assemble", "", 0, "done", ""),
             ],
             ..v1::Job::default()
@@ -137,7 +137,7 @@ mod tests {
             summary.lines(),
             [
                 "Hidden Lab: 1 of 2 shots accepted, 1 is a draft",
-                "  draft 2-3 after 2 takes: MARA: p10 IDR 0.61 is below the gate 0.75"
+                "  draft 2-3: 2 takes, the last rejected: MARA: p10 IDR 0.61 is below the gate 0.75"
             ]
         );
         assert_eq!(summary.outcome(), Outcome::Drafts);

@@ -129,7 +129,7 @@ impl Run {
             characters.push(steps::create_character(farm, output, &project, member).await?);
         }
         for character in characters {
-            current.replace(Some(character.job.clone()));
+            current.replace(Some(character.job.clone()).filter(|job| !job.is_empty()));
             let character = steps::profiled(farm, output, character).await?;
             output.say(&[character::line(&character)]);
         }
@@ -154,13 +154,12 @@ impl Run {
     /// Makes the project, or finds that it is there with the settings that were asked for.
     async fn project(&self, farm: &Farm, name: &ProjectName) -> Result<(), Problem> {
         let settings = self.set.to_wire();
-        let request = v1::CreateProjectRequest { project_id: name.id().to_owned(), settings: Some(settings.clone()) };
-        match farm.projects().create_project(request).await {
-            Ok(_) => return Ok(()),
-            Err(status) if status.code() == Code::AlreadyExists => {}
-            Err(status) => return Err(farm.problem(status).await),
+        let mut found = farm.projects().get_project(v1::GetProjectRequest { name: name.to_string() }).await;
+        if found.as_ref().is_err_and(|status| status.code() == Code::NotFound) {
+            let (project_id, settings) = (name.id().to_owned(), Some(settings.clone()));
+            found = farm.projects().create_project(v1::CreateProjectRequest { project_id, settings }).await;
         }
-        let project = match farm.projects().get_project(v1::GetProjectRequest { name: name.to_string() }).await {
+        let project = match found {
             Ok(project) => project.into_inner(),
             Err(status) => return Err(farm.problem(status).await),
         };

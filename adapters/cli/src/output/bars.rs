@@ -57,8 +57,8 @@ impl Bars {
 
     /// Leaves the bars as they stand.
     pub(super) fn close(self) {
-        for (bar, _) in self.rows.values() {
-            bar.abandon();
+        for label in &self.order {
+            self.rows.get(label).inspect(|(bar, _)| bar.abandon());
         }
         self.whole.finish_and_clear();
     }

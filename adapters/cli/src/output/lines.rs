@@ -3,7 +3,7 @@
 use greenroom_proto::v1::{self, event::Body, job::State, watch_job_response::Update};
 use std::collections::HashMap;
 
-use crate::{json, progress::is_accept};
+use crate::json;
 
 /// Remembers what was said, so that nothing is said twice.
 #[derive(Debug, Default)]
@@ -16,11 +16,7 @@ impl Lines {
     pub(super) fn hear(&mut self, update: &Update) -> Vec<String> {
         let Update::Event(event) = update else { return Vec::new() };
         match &event.body {
-            Some(Body::Job(job)) => {
-                let mut lines = job.tasks.iter().filter_map(|task| self.task(task)).collect::<Vec<_>>();
-                lines.push(format!("{}: {}", job.title, job_words(job)));
-                lines
-            }
+            Some(Body::Job(job)) => vec![format!("{}: {}", job.title, job_words(job))],
             Some(Body::Task(task)) => self.task(task).into_iter().collect(),
             None => Vec::new(),
         }
@@ -47,8 +43,7 @@ fn task_words(task: &v1::Task) -> Option<String> {
         ("leased", "validate") => format!("checking faces{again}"),
         ("leased", "profile") => format!("looking at the references{again}"),
         ("leased", "assemble") => format!("cutting clips together{again}"),
-        ("done", "validate") if is_accept(&task.note) => task.note.clone(),
-        ("done", "validate") => format!("not accepted: {}", task.note),
+        ("done", "validate") => task.note.clone(),
         ("done", "generate" | "breakdown") if task.note.is_empty() => return None,
         ("done", _) if task.note.is_empty() => "done".to_owned(),
         ("done", _) => format!("done, {}", task.note),
@@ -81,7 +76,10 @@ mod tests {
             progress("g", 0.5, "keyframe 3 of 6"),
             task_event(3, task("g", "generate", "1-1", 1, "done", "")),
             task_event(4, task("v", "validate", "1-1", 1, "leased", "")),
-            task_event(5, task("v", "validate", "1-1", 1, "done", "MARA: no face found in any sampled frame")),
+            task_event(
+                5,
+                task("v", "validate", "1-1", 1, "done", "unscored: MARA: no face found in any sampled frame"),
+            ),
             task_event(6, task("w", "validate", "1-1", 2, "done", "accepted: MARA p10 IDR 0.84")),
             task_event(7, task("w", "validate", "1-1", 2, "done", "accepted: MARA p10 IDR 0.84")),
             task_event(8, task("a", "assemble", "", 0, "done", "reused")),
@@ -93,7 +91,7 @@ mod tests {
             "Hidden Lab: pushed",
             "1-1      take 1  generating",
             "1-1      take 1  checking faces",
-            "1-1      take 1  not accepted: MARA: no face found in any sampled frame",
+            "1-1      take 1  unscored: MARA: no face found in any sampled frame",
             "1-1      take 2  accepted: MARA p10 IDR 0.84",
             "assemble         done, reused",
             "Hidden Lab: finished with drafts: 2-3, 3-1",
