@@ -129,7 +129,7 @@ impl Reader<'_> {
     fn speech(&mut self) {
         while let Some(&raw) = self.lines.get(self.at) {
             let line = raw.trim();
-            if line.is_empty() && !(raw.starts_with("  ") && !self.elements.is_empty()) {
+            if line.is_empty() && !raw.starts_with("  ") {
                 return;
             }
             self.at += 1;

@@ -28,7 +28,7 @@ const SAME: [&str; 6] = ["continuous", "later", "same", "moments", "following", 
 pub(crate) fn prefix(line: &str) -> Option<(Setting, &str)> {
     PREFIXES.iter().find_map(|&(word, setting)| {
         let (head, rest) = line.split_at_checked(word.len())?;
-        (head.eq_ignore_ascii_case(word) && rest.starts_with(['.', ' '])).then(|| (setting, rest))
+        (head.eq_ignore_ascii_case(word) && rest.starts_with(['.', ' '])).then_some((setting, rest))
     })
 }
 

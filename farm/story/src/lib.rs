@@ -16,8 +16,9 @@
 //!    to three words is heard without a cut; a voice that is not seen (`V.O.`, `O.S.`) is heard over the shot before. A
 //!    speech over eight seconds is cut at the end of a sentence.
 //! 4. Camera words in the prose win: `CLOSE ON MARA`, `WIDE`, `PUSH IN`, `we follow`. Then: feeling, looking and whispering
-//!    are *close* (but *medium* for who comes in after a close shot of somebody else); moving about is *medium* with a tracking camera, outside and without words *wide*; speech is *medium* and
-//!    *close* in turn, *medium* first; two shots of one person in a row differ in size.
+//!    are *close* (*medium* for who comes in after a close shot of somebody else); moving about is *medium* with a tracking
+//!    camera, outside and without words *wide*; speech is *medium* and *close* in turn, *medium* first; two shots of one
+//!    person in a row differ in size.
 //! 5. The camera pans over establishing shots (right and left in turn by scene), tracks who moves, pushes in on a feeling
 //!    (not twice running), and rests otherwise.
 //! 6. Length: speech at 2.5 words a second and 0.6 s a line; action by its share of a page (55 lines, 60 s), half of it

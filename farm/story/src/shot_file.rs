@@ -1,22 +1,4 @@
 //! `shot.toml`: shots without a script.
-//!
-//! ```toml
-//! title = "Pick-ups"                 # optional; else the file's name
-//!
-//! [[shot]]
-//! place = "HIDDEN LAB"               # required; a whole heading (INT. HIDDEN LAB - NIGHT) may stand here too
-//! time = "night"                     # optional: day, dusk or night, or a heading's word for one; else day
-//! framing = "close"                  # optional: establishing, wide, medium, close; else medium with cast, wide without
-//! camera = "push_in"                 # optional: static, pan_left, pan_right, push_in, pull_out, tracking; else static
-//! action = "Mara looks up."          # optional; what happens, with clothes (in a red hoodie)
-//! cast = ["MARA"]                    # optional: who is in it, the framed one first
-//! expected = ["MARA"]                # optional: whose face must be recognisable; else the first of the cast, if close or medium
-//! dialogue = [{ character = "MARA", parenthetical = "whispering", text = "It works." }]   # optional
-//! mood = "tense"                     # optional
-//! seconds = 3.0                      # optional, 1 to 20; else by the rules for scripts
-//! ```
-//!
-//! Consecutive shots of one place and time make a scene. Every other field is refused.
 
 use greenroom_domain::{Breakdown, CameraMove, Framing, Heading, Line, Pack, Problem, Scene, Shot, ShotKey};
 use serde::Deserialize;
@@ -25,7 +7,25 @@ use crate::caption::{Captioner, Picture};
 use crate::shots::Draft;
 use crate::{Cast, Direction, heading, prose, tone, wardrobe};
 
-/// Reads a `shot.toml`: its fields are listed at the top of this module's source and in the crate's README.
+/// Reads a `shot.toml`: one or more shots, pushed without a script.
+///
+/// ```toml
+/// title = "Pick-ups"                 # optional; else the file's name
+///
+/// [[shot]]
+/// place = "HIDDEN LAB"               # required; a whole heading (INT. HIDDEN LAB - NIGHT) may stand here too
+/// time = "night"                     # optional: day, dusk or night, or a heading's word for one; else day
+/// framing = "close"                  # optional: establishing, wide, medium, close; else medium with cast, wide without
+/// camera = "push_in"                 # optional: static, pan_left, pan_right, push_in, pull_out, tracking; else static
+/// action = "Mara looks up."          # optional; what happens, with clothes (in a red hoodie)
+/// cast = ["MARA"]                    # optional: who is in it, the framed one first
+/// expected = ["MARA"]                # optional: whose face must be recognisable; else the first of the cast, if close or medium
+/// dialogue = [{ character = "MARA", parenthetical = "whispering", text = "It works." }]   # optional
+/// mood = "tense"                     # optional
+/// seconds = 3.0                      # optional, 1 to 20; else by the rules for scripts
+/// ```
+///
+/// Consecutive shots of one place and time make a scene. Every other field is refused.
 ///
 /// # Errors
 /// A [`Problem`] of the step `read shot` that names the shot and the field.

@@ -1,5 +1,4 @@
 //! The rules for shots, one story each.
-#![expect(clippy::unwrap_used, reason = "a test may stop at what is missing")]
 
 mod common;
 

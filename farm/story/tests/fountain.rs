@@ -1,5 +1,4 @@
 //! The Fountain syntax, element by element, and texts that are none.
-#![expect(clippy::unwrap_used, reason = "a test may stop at what is missing")]
 
 mod common;
 

@@ -1,5 +1,4 @@
 //! Shots without a script.
-#![expect(clippy::unwrap_used, reason = "a test may stop at what is missing")]
 
 mod common;
 
