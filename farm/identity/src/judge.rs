@@ -74,7 +74,7 @@ pub struct JudgeInput<'a> {
     pub models: ModelsUsed,
 }
 
-/// Says accept, reject or unscored; see the module's rule.
+/// Says accept, reject or unscored, by the rule of [this module](self).
 #[must_use]
 pub fn judge(input: &JudgeInput<'_>) -> Verdict {
     let court = Court::new(input);
@@ -232,9 +232,6 @@ fn lowest_cosine(calibration: &Calibration, idr: f32) -> f32 {
     }
     while reads - below > 1e-6 {
         let middle = (below + reads) / 2.0;
-        if middle <= below || middle >= reads {
-            break;
-        }
         if calibration.idr(Cosine(middle)).0 >= idr { reads = middle } else { below = middle }
     }
     reads

@@ -1,7 +1,8 @@
 //! Who is in a picture: detect faces, align, embed, calibrate, assign to the cast, and judge.
 //!
 //! Two halves. [`Detector`], [`align()`], [`quality()`] and [`Embedder`] look at pixels and need the ONNX Runtime library
-//! ([`init_runtime`]). [`Profile`], [`calibrate()`] and [`judge()`] are pure: no IO, no clock, no randomness.
+//! ([`init_runtime`]). [`Profile`], [`calibrate()`] and [`judge()`] are pure: no IO, no clock, no randomness;
+//! how a verdict follows from faces is written in [`mod@judge`].
 //!
 //! Models are pack data. A detector has SCRFD's outputs (Guo et al. 2021, arXiv:2105.04714), an embedder ArcFace's input
 //! and output (Deng et al. 2019, arXiv:1801.07698).
@@ -14,7 +15,7 @@ mod detector;
 mod embedder;
 mod embedding;
 mod face;
-mod judge;
+pub mod judge;
 mod letterbox;
 mod model;
 mod profile;

@@ -44,6 +44,10 @@ fn cast() -> Vec<(String, Profile)> {
 
 /// Judges frames, each with its faces' embeddings, by a curve whose gate of 0.75 is a cosine of 0.517.
 fn gate(frames: &[Vec<Option<Embedding>>], expected: &[&str], gate: f32) -> Verdict {
+    embedded_by(embedder(), frames, expected, gate)
+}
+
+fn embedded_by(embedder: Digest, frames: &[Vec<Option<Embedding>>], expected: &[&str], gate: f32) -> Verdict {
     let bbox = Box2 { x0: 0.0, y0: 0.0, x1: 90.0, y1: 90.0 };
     let frames: Vec<(u64, Vec<SeenFace>)> = (0..)
         .zip(frames)
@@ -60,12 +64,8 @@ fn gate(frames: &[Vec<Option<Embedding>>], expected: &[&str], gate: f32) -> Verd
         .collect();
     let anchors = vec![(0.0, 0.0), (0.377, 0.5), (0.517, 0.75), (0.918, 0.85), (1.0, 1.0)];
     let calibration = Calibration { name: "test".into(), anchors };
-    let models = ModelsUsed {
-        pack: "test 1".into(),
-        detector: Digest::of(b"detector"),
-        embedder: embedder(),
-        calibration: "test".into(),
-    };
+    let models =
+        ModelsUsed { pack: "test 1".into(), detector: Digest::of(b"detector"), embedder, calibration: "test".into() };
     let expected: Vec<String> = expected.iter().map(|name| (*name).to_owned()).collect();
     judge(&JudgeInput { frames: &frames, cast: &cast(), expected: &expected, gate, calibration: &calibration, models })
 }
@@ -232,4 +232,12 @@ fn someone_without_a_profile_cannot_pass() {
     let frames = vec![vec![mara()]; 10];
     let nobody = Reason::FaceMissing { character: "VIC".into(), coverage: 0.0 };
     assert_eq!(verdict(&frames, &["VIC", "VIC"]).decision, Decision::Unscored { reasons: vec![nobody] });
+}
+
+#[test]
+fn a_profile_of_another_embedder_cannot_pass() {
+    let other = Digest::of(b"another embedder");
+    let verdict = embedded_by(other, &vec![vec![mara()]; 10], &["MARA"], GATE);
+    assert_eq!(verdict.decision, mara_missing(0.0));
+    assert_eq!(verdict.frames[0].faces[0].cosine, None, "a number of two models means nothing");
 }
