@@ -1,2 +1,38 @@
 //! The control plane: API, ledger, dispatch, and supervision of workers.
-fn main() {}
+
+mod api;
+mod args;
+mod auth;
+mod clock;
+mod dispatch;
+mod farm;
+mod ledger;
+mod logs;
+mod packs;
+mod push;
+mod report;
+mod serve;
+mod supervise;
+mod workers;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    logs::init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the async runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve::serve(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            tracing::error!(remedy = problem.remedy, "{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

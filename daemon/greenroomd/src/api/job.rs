@@ -1,0 +1,105 @@
+//! Jobs.
+
+use greenroom_domain::{Job, JobId, Project};
+use greenroom_proto::v1::{self, job_service_server::JobService};
+use tonic::{Request, Response, Status};
+
+use super::{
+    Api, convert,
+    status::{invalid, ledger, not_found, status, store},
+    watch::Updates,
+};
+use crate::{push, report};
+
+/// Jobs in a list, unless asked otherwise.
+const PAGE: u32 = 50;
+
+impl Api {
+    /// The job of a resource name, with its project; `projects/-` finds the project.
+    pub(super) async fn job(&self, name: &str) -> Result<(Project, Job), Status> {
+        let text = convert::segment(name, "jobs")?;
+        let id: JobId = text.parse().map_err(|e| invalid("find job", text, e, "copy the id from `greenroom jobs`"))?;
+        let job = self.0.store.job(id).await.map_err(store)?.ok_or_else(|| not_found("job", text))?;
+        let project = self.0.store.project(job.project).await.map_err(store)?;
+        let asked = convert::segment(name, "projects")?;
+        let project = project.filter(|p| asked == "-" || p.name == asked).ok_or_else(|| not_found("job", text))?;
+        Ok((project, job))
+    }
+
+    async fn show_job(&self, project: &Project, job: &Job, whole: bool) -> Result<v1::Job, Status> {
+        let tasks = self.0.store.tasks(job.id).await.map_err(store)?;
+        Ok(convert::job(&project.name, job, &tasks, whole))
+    }
+}
+
+#[tonic::async_trait]
+impl JobService for Api {
+    type WatchJobStream = Updates;
+
+    async fn push_script(
+        &self,
+        request: Request<v1::PushScriptRequest>,
+    ) -> Result<Response<v1::PushScriptResponse>, Status> {
+        let request = request.into_inner();
+        let project = self.project(&request.parent).await?;
+        let script = convert::digest(&request.script_digest)?;
+        let missing_digests = self.missing(&[script]).await?;
+        if !missing_digests.is_empty() {
+            return Ok(Response::new(v1::PushScriptResponse { missing_digests, ..Default::default() }));
+        }
+        let pushed = push::script(&self.0, &project, &request.file_name, script).await.map_err(|e| ledger(&e))?;
+        let job = Some(self.show_job(&project, &pushed.value, true).await?);
+        let answer =
+            v1::PushScriptResponse { job, created: pushed.created, notes: pushed.notes, missing_digests: vec![] };
+        Ok(Response::new(answer))
+    }
+
+    async fn get_job(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::Job>, Status> {
+        let (project, job) = self.job(&request.into_inner().name).await?;
+        Ok(Response::new(self.show_job(&project, &job, true).await?))
+    }
+
+    async fn list_jobs(&self, request: Request<v1::ListJobsRequest>) -> Result<Response<v1::ListJobsResponse>, Status> {
+        let request = request.into_inner();
+        let all = convert::segment(&request.parent, "projects")? == "-";
+        let project = if all { None } else { Some(self.project(&request.parent).await?) };
+        let limit = if request.page_size == 0 { PAGE } else { request.page_size.min(1000) } as usize;
+        let mut jobs = Vec::new();
+        for job in self.0.store.jobs(project.as_ref().map(|p| p.id), limit).await.map_err(store)? {
+            if let Some(project) = self.0.store.project(job.project).await.map_err(store)? {
+                jobs.push(self.show_job(&project, &job, false).await?);
+            }
+        }
+        Ok(Response::new(v1::ListJobsResponse { jobs }))
+    }
+
+    async fn cancel_job(&self, request: Request<v1::CancelJobRequest>) -> Result<Response<v1::Job>, Status> {
+        let (project, job) = self.job(&request.into_inner().name).await?;
+        let running = self.0.workers.of_job(job.id);
+        let job = self.0.cancel(job.id).await.map_err(|e| ledger(&e))?;
+        for (outbox, running) in running {
+            let _ = outbox.send(Ok(super::worker::cancel(running))).await;
+        }
+        Ok(Response::new(self.show_job(&project, &job, true).await?))
+    }
+
+    async fn watch_job(&self, request: Request<v1::WatchJobRequest>) -> Result<Response<Updates>, Status> {
+        let request = request.into_inner();
+        let (project, job) = self.job(&request.name).await?;
+        Ok(Response::new(super::watch::watch(self.0.clone(), project.name, job.id, request.after_sequence)))
+    }
+
+    async fn get_report(&self, request: Request<v1::GetReportRequest>) -> Result<Response<v1::Report>, Status> {
+        let (project, job) = self.job(&request.into_inner().name).await?;
+        let report = report::build(&self.0, &project, &job).await.map_err(|e| status(&e.problem()))?;
+        Ok(Response::new(v1::Report {
+            json: report.json,
+            html: report.html,
+            files: report
+                .files
+                .into_iter()
+                .map(|(path, digest)| v1::ReportFile { path, digest: digest.to_string() })
+                .collect(),
+        }))
+    }
+}

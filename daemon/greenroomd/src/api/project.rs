@@ -1,0 +1,52 @@
+//! Projects.
+
+use greenroom_domain::Project;
+use greenroom_proto::v1::{self, project_service_server::ProjectService};
+use tonic::{Request, Response, Status};
+
+use super::{
+    Api, convert,
+    status::{invalid, ledger, not_found, store},
+};
+use crate::{clock, push};
+
+impl Api {
+    /// The project of a resource name.
+    pub(super) async fn project(&self, name: &str) -> Result<Project, Status> {
+        let id = convert::segment(name, "projects")?;
+        self.0.store.project_by_name(id).await.map_err(store)?.ok_or_else(|| not_found("project", id))
+    }
+}
+
+#[tonic::async_trait]
+impl ProjectService for Api {
+    async fn create_project(
+        &self,
+        request: Request<v1::CreateProjectRequest>,
+    ) -> Result<Response<v1::Project>, Status> {
+        let request = request.into_inner();
+        let name = request.project_id;
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.is_empty() || name.len() > 63 || !name.chars().all(plain) || name.starts_with('-') {
+            let cause = "a name has 1 to 63 lower-case letters, digits and dashes, and does not begin with a dash";
+            return Err(invalid("create project", &name, cause, "choose another name"));
+        }
+        let settings = convert::settings(&request.settings.unwrap_or_default())?;
+        let project = Project { id: clock::new_project(), name, settings, created: clock::now() };
+        let project = push::project(&self.0, project).await.map_err(|e| ledger(&e))?;
+        Ok(Response::new(convert::project(&project)))
+    }
+
+    async fn get_project(&self, request: Request<v1::GetProjectRequest>) -> Result<Response<v1::Project>, Status> {
+        let project = self.project(&request.into_inner().name).await?;
+        Ok(Response::new(convert::project(&project)))
+    }
+
+    async fn list_projects(
+        &self,
+        _: Request<v1::ListProjectsRequest>,
+    ) -> Result<Response<v1::ListProjectsResponse>, Status> {
+        let projects = self.0.store.projects().await.map_err(store)?;
+        Ok(Response::new(v1::ListProjectsResponse { projects: projects.iter().map(convert::project).collect() }))
+    }
+}

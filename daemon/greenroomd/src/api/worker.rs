@@ -1,0 +1,150 @@
+//! The workers' side of the wire: one stream each, for the worker's whole life.
+
+use greenroom_domain::{LeaseEpoch, Problem, ProblemKind, TaskError, TaskId, WorkerId};
+use greenroom_proto::worker_v1::{
+    self as wire, attach_request::Message, outcome::Result as Outcome, worker_service_server::WorkerService,
+};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    Api,
+    status::{invalid, status},
+};
+use crate::{
+    clock, dispatch,
+    farm::{Farm, Progress},
+    ledger::LedgerError,
+    workers::{Attached, Running},
+};
+
+#[tonic::async_trait]
+impl WorkerService for Api {
+    type AttachStream = ReceiverStream<Result<wire::AttachResponse, Status>>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<wire::AttachRequest>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        let mut inbox = request.into_inner();
+        let Some(Message::Hello(hello)) = inbox.message().await?.and_then(|m| m.message) else {
+            return Err(invalid("attach worker", "stream", "the first message is not hello", "use greenroom-worker"));
+        };
+        self.check(&hello)?;
+        let (outbox, stream) = mpsc::channel(16);
+        let id = clock::new_worker();
+        let heartbeat_ms = dispatch::HEARTBEAT.as_millis() as u32;
+        let welcome = wire::Welcome { worker: id.to_string(), heartbeat_ms };
+        let _ = outbox.send(Ok(message(wire::attach_response::Message::Welcome(welcome)))).await;
+        tracing::info!(worker.id = %id, worker.pid = hello.pid, worker.device = hello.device, "worker.attach");
+        let attached = Attached { device: hello.device, outbox, running: None, heard: clock::now() };
+        self.0.workers.attach(id, attached);
+        self.0.work.notify_one();
+        tokio::spawn(listen(self.0.clone(), id, inbox));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+impl Api {
+    fn check(&self, hello: &wire::Hello) -> Result<(), Status> {
+        let refuse = |subject: &str, cause: String, remedy: &str| {
+            Err(status(&Problem::new(ProblemKind::Conflict, "attach worker", subject, cause, remedy)))
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        if hello.version != version {
+            let cause = format!("the worker is {}, the daemon is {version}", hello.version);
+            return refuse("version", cause, "install both from one release");
+        }
+        if hello.pack_digest != self.0.pack_digest.to_string() {
+            return refuse(
+                "pack",
+                "the worker has another pack than the daemon".into(),
+                "start both with the same --pack",
+            );
+        }
+        Ok(())
+    }
+}
+
+async fn listen(farm: Arc<Farm>, id: WorkerId, mut inbox: Streaming<wire::AttachRequest>) {
+    loop {
+        let next = tokio::select! {
+            next = inbox.message() => next,
+            () = farm.stop.cancelled() => break,
+        };
+        let Ok(Some(wire::AttachRequest { message: Some(message) })) = next else { break };
+        farm.workers.heard(id, clock::now());
+        if let Err(error) = hear(&farm, id, message).await {
+            tracing::warn!(worker.id = %id, %error, "a message of the worker was refused");
+        }
+    }
+    farm.workers.detach(id);
+    tracing::info!(worker.id = %id, "worker.detach");
+    farm.work.notify_one();
+}
+
+async fn hear(farm: &Farm, id: WorkerId, message: Message) -> Result<(), LedgerError> {
+    match message {
+        Message::Hello(_) | Message::Heartbeat(_) => {}
+        Message::Progress(p) => {
+            let Some((task, epoch)) = lease(&p.task, p.epoch) else { return Ok(()) };
+            if let Some(running) = farm.workers.running(id, task, epoch) {
+                let fraction = p.fraction.clamp(0.0, 1.0);
+                let _ = farm.progress.send(Progress { job: running.job, task, fraction, message: p.message });
+            }
+        }
+        Message::Outcome(outcome) => {
+            let Some((task, epoch)) = lease(&outcome.task, outcome.epoch) else { return Ok(()) };
+            let published = publish(farm, task, epoch, outcome.result).await;
+            farm.workers.finish(id, task, epoch);
+            farm.work.notify_one();
+            published?;
+        }
+    }
+    Ok(())
+}
+
+async fn publish(farm: &Farm, task: TaskId, epoch: LeaseEpoch, outcome: Option<Outcome>) -> Result<(), LedgerError> {
+    let read = match &outcome {
+        Some(Outcome::Output(json)) => serde_json::from_slice(json).map(Ok),
+        Some(Outcome::Error(json)) => serde_json::from_slice(json).map(Err),
+        None => return Ok(()),
+    };
+    let result = read.unwrap_or_else(|e| {
+        let remedy = "install daemon and worker from one release";
+        let problem = Problem::new(ProblemKind::Internal, "read outcome", task.to_string(), e, remedy);
+        Err(TaskError { problem, retry: false })
+    });
+    match result {
+        Ok(output) => {
+            farm.finish(task, epoch, output).await?;
+            tracing::info!(task.id = %task, epoch = epoch.0, "task.done");
+        }
+        Err(error) => {
+            tracing::warn!(task.id = %task, epoch = epoch.0, %error, "task.fail");
+            farm.fail(task, epoch, error).await?;
+        }
+    }
+    Ok(())
+}
+
+fn lease(task: &str, epoch: u64) -> Option<(TaskId, LeaseEpoch)> {
+    Some((task.parse().ok()?, LeaseEpoch(epoch)))
+}
+
+const fn message(message: wire::attach_response::Message) -> wire::AttachResponse {
+    wire::AttachResponse { message: Some(message) }
+}
+
+/// Tells a worker to stop a task.
+pub(super) fn cancel(running: Running) -> wire::AttachResponse {
+    let cancel = wire::Cancel { task: running.task.to_string(), epoch: running.epoch.0 };
+    message(wire::attach_response::Message::Cancel(cancel))
+}
+
+/// Tells a worker to exit.
+pub(crate) fn stop_worker() -> wire::AttachResponse {
+    message(wire::attach_response::Message::Stop(wire::Stop {}))
+}

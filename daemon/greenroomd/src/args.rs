@@ -1,0 +1,150 @@
+//! What the daemon is told: file < environment < flag.
+
+use clap::Parser;
+use greenroom_domain::Problem;
+use serde::Deserialize;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// The Greenroom daemon: keeps the ledger, serves the API, and supervises one worker per device.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Configuration file (TOML). Flags and environment variables go before what it says.
+    #[arg(long, env = "GREENROOM_DAEMON_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the ledger, the artifacts and the tokens lie.
+    #[arg(long, env = "GREENROOM_STATE", value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one. The address in use stands in STATE/endpoint.json.
+    #[arg(long, env = "GREENROOM_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// The folder of the models, with its pack.toml.
+    #[arg(long, env = "GREENROOM_PACK", value_name = "DIR")]
+    pub pack: Option<PathBuf>,
+    /// ONNX Runtime's shared library.
+    #[arg(long, env = "GREENROOM_ONNXRUNTIME", value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Worker processes on this machine. 0 starts none.
+    #[arg(long, env = "GREENROOM_WORKERS", value_name = "N")]
+    pub workers: Option<u32>,
+    /// Threads of each worker; 0 takes all cores. Outputs are the same bytes for the same number.
+    #[arg(long, env = "GREENROOM_THREADS", value_name = "N")]
+    pub threads: Option<u32>,
+    /// The worker program; the default is greenroom-worker beside this program.
+    #[arg(long, env = "GREENROOM_WORKER", value_name = "FILE")]
+    pub worker: Option<PathBuf>,
+    /// Stop gracefully when standard input closes: whoever started the daemon has gone.
+    #[arg(long)]
+    pub until_stdin_closes: bool,
+}
+
+/// The configuration file: one section, one struct.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    daemon: DaemonSection,
+    workers: WorkersSection,
+    models: ModelsSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct DaemonSection {
+    state: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WorkersSection {
+    count: Option<u32>,
+    threads: Option<u32>,
+    program: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ModelsSection {
+    pack: Option<PathBuf>,
+    onnxruntime: Option<PathBuf>,
+}
+
+/// What is in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub state: PathBuf,
+    pub listen: SocketAddr,
+    pub pack: PathBuf,
+    pub onnxruntime: Option<PathBuf>,
+    pub workers: u32,
+    pub threads: u32,
+    pub worker: PathBuf,
+    pub until_stdin_closes: bool,
+}
+
+impl Config {
+    /// Lays flags over environment over file over defaults.
+    pub(crate) fn resolve(args: Args, own_program: &Path) -> Result<Self, Problem> {
+        let file = args.config.as_deref().map_or_else(|| Ok(File::default()), read)?;
+        let pack = args.pack.or(file.models.pack).ok_or_else(|| {
+            Problem::invalid(
+                "read configuration",
+                "pack",
+                "no folder of models is configured",
+                "pass --pack DIR, set GREENROOM_PACK, or write [models] pack = \"DIR\" to the configuration file",
+            )
+        })?;
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+        Ok(Self {
+            state: args.state.or(file.daemon.state).unwrap_or_else(|| "/var/lib/greenroom".into()),
+            listen: args.listen.or(file.daemon.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7474))),
+            pack,
+            onnxruntime: args.onnxruntime.or(file.models.onnxruntime),
+            workers: args.workers.or(file.workers.count).unwrap_or(1),
+            threads: args.threads.or(file.workers.threads).filter(|&n| n > 0).unwrap_or(cores),
+            worker: args
+                .worker
+                .or(file.workers.program)
+                .unwrap_or_else(|| own_program.with_file_name("greenroom-worker")),
+            until_stdin_closes: args.until_stdin_closes,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<File, Problem> {
+    let fail = |cause: String| {
+        Problem::invalid("read configuration", path.display().to_string(), cause, "fix the file or leave --config out")
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+    toml::from_str(&text).map_err(|e| fail(e.to_string().trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_goes_before_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("greenroomd.toml");
+        std::fs::write(&file, "[daemon]\nlisten = \"127.0.0.1:1\"\n[workers]\ncount = 4\n[models]\npack = \"/p\"\n")
+            .unwrap();
+        let args = Args::parse_from(["greenroomd", "--config", file.to_str().unwrap(), "--listen", "127.0.0.1:2"]);
+        let config = Config::resolve(args, Path::new("/usr/bin/greenroomd")).unwrap();
+        assert_eq!((config.listen.port(), config.workers), (2, 4));
+        assert_eq!(config.worker, Path::new("/usr/bin/greenroom-worker"));
+    }
+
+    #[test]
+    fn a_misspelt_field_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("greenroomd.toml");
+        std::fs::write(&file, "[daemon]\nlissen = \"127.0.0.1:1\"\n").unwrap();
+        let args = Args::parse_from(["greenroomd", "--config", file.to_str().unwrap()]);
+        let problem = Config::resolve(args, Path::new("/usr/bin/greenroomd")).unwrap_err();
+        assert!(problem.cause.contains("unknown field `lissen`"), "{problem}");
+    }
+}

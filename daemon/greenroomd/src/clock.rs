@@ -1,0 +1,32 @@
+//! The one place that reads the time and draws entropy; everything else gets both as arguments.
+
+use greenroom_domain::{CharacterId, JobId, ProjectId, TaskId, Timestamp, WorkerId};
+
+/// Now.
+#[expect(clippy::disallowed_methods, reason = "the daemon's one clock")]
+pub(crate) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+macro_rules! new_ids {
+    ($($name:ident -> $id:ident)*) => {$(
+        /// A new id.
+        pub(crate) fn $name() -> $id {
+            $id::new(now(), rand::random())
+        }
+    )*};
+}
+
+new_ids! {
+    new_project -> ProjectId
+    new_character -> CharacterId
+    new_job -> JobId
+    new_task -> TaskId
+    new_worker -> WorkerId
+}
+
+/// A new secret, 256 bits as hexadecimal digits.
+pub(crate) fn new_secret() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}

@@ -1,0 +1,289 @@
+//! Every change of a job: read, decide by the pure crates, commit with its events, ring the bells.
+
+use greenroom_domain::{
+    Character, CharacterState, Decision, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Problem,
+    ProblemKind, Task, TaskError, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, TransitionError, WorkerId,
+};
+use greenroom_schedule::{Next, ScriptPlan, settle};
+use greenroom_store::{Batch, Expected, StoreError};
+use thiserror::Error;
+
+use crate::{clock, farm::Farm, push};
+
+/// Why a change was not made.
+#[derive(Debug, Error)]
+pub(crate) enum LedgerError {
+    /// The ledger itself.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The task's state does not allow it; a worker that lost its lease hears this.
+    #[error(transparent)]
+    Transition(#[from] TransitionError),
+    /// Something the change needs is gone.
+    #[error("{0}")]
+    Problem(#[from] Problem),
+}
+
+impl LedgerError {
+    /// For people.
+    pub(crate) fn problem(&self) -> Problem {
+        match self {
+            Self::Store(e) => e.problem(),
+            Self::Problem(problem) => problem.clone(),
+            Self::Transition(e) => {
+                Problem::new(ProblemKind::Conflict, "change task", "task", e, "look at its state and try again")
+            }
+        }
+    }
+}
+
+/// A job with its tasks, being changed.
+struct Work {
+    job: Job,
+    plan: Option<ScriptPlan>,
+    tasks: Vec<Task>,
+    seen: Vec<Expected>,
+    touched: Vec<bool>,
+    job_changed: bool,
+    events: Vec<Event>,
+}
+
+impl Farm {
+    /// Gives a ready task to a worker.
+    pub(crate) async fn lease(&self, task: TaskId, worker: WorkerId) -> Result<Task, LedgerError> {
+        self.change(task, |t, now| Ok(t.lease(worker, now)?)).await
+    }
+
+    /// The leaseholder's output.
+    pub(crate) async fn finish(
+        &self,
+        task: TaskId,
+        epoch: LeaseEpoch,
+        output: TaskOutput,
+    ) -> Result<Task, LedgerError> {
+        self.change(task, |t, now| Ok(t.finish(epoch, output, now)?)).await
+    }
+
+    /// The leaseholder's failure.
+    pub(crate) async fn fail(&self, task: TaskId, epoch: LeaseEpoch, error: TaskError) -> Result<Task, LedgerError> {
+        self.change(task, |t, now| Ok(t.fail(epoch, error, now)?)).await
+    }
+
+    /// An earlier equal task's output.
+    pub(crate) async fn reuse(&self, task: TaskId, output: TaskOutput) -> Result<Task, LedgerError> {
+        self.change(task, |t, now| Ok(t.reuse(output, now)?)).await
+    }
+
+    /// The leaseholder is gone. With blame it counts as a failed attempt.
+    pub(crate) async fn requeue(&self, task: TaskId, blame: bool) -> Result<Task, LedgerError> {
+        self.change(task, |t, now| {
+            let epoch = t.epoch;
+            if !blame {
+                return Ok(t.release(epoch)?);
+            }
+            let cause = "its worker went away";
+            let remedy = "look at the worker's log; it may lack memory";
+            let problem = Problem::new(ProblemKind::Unavailable, "run task", t.id.to_string(), cause, remedy);
+            Ok(t.fail(epoch, TaskError { problem, retry: true }, now)?)
+        })
+        .await
+    }
+
+    /// Stops a job; one that has ended stays as it is.
+    pub(crate) async fn cancel(&self, id: JobId) -> Result<Job, LedgerError> {
+        let _turn = self.writing.lock().await;
+        let now = clock::now();
+        let mut work = self.work_on(id).await?;
+        if work.job.state.is_final() {
+            return Ok(work.job);
+        }
+        for i in 0..work.tasks.len() {
+            let cancelled = work.tasks[i].clone().cancel(now);
+            work.put(i, cancelled, now);
+        }
+        work.end(JobState::Cancelled { at: now }, now);
+        let job = work.job.clone();
+        self.write(work, now).await?;
+        Ok(job)
+    }
+
+    /// Appends events and changes, and rings the bells.
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let events = self.store.commit(batch).await?;
+        if let Some(last) = events.last() {
+            self.committed.send_if_modified(|seq| std::mem::replace(seq, last.seq.max(*seq)) < last.seq);
+        }
+        self.work.notify_one();
+        Ok(())
+    }
+
+    async fn change(
+        &self,
+        id: TaskId,
+        transition: impl FnOnce(Task, Timestamp) -> Result<Task, LedgerError>,
+    ) -> Result<Task, LedgerError> {
+        let _turn = self.writing.lock().await;
+        let now = clock::now();
+        let missing = || StoreError::Missing { noun: "task", id: id.to_string() };
+        let job = self.store.task(id).await?.ok_or_else(missing)?.job;
+        let mut work = self.work_on(job).await?;
+        let at = work.tasks.iter().position(|t| t.id == id).ok_or_else(missing)?;
+        let changed = transition(work.tasks[at].clone(), now)?;
+        work.put(at, changed.clone(), now);
+        work.settle(now);
+        self.write(work, now).await?;
+        Ok(changed)
+    }
+
+    async fn work_on(&self, id: JobId) -> Result<Work, LedgerError> {
+        let job = self.store.job(id).await?.ok_or(StoreError::Missing { noun: "job", id: id.to_string() })?;
+        let tasks = self.store.tasks(id).await?;
+        let is_script = tasks.iter().any(|t| t.kind == TaskKind::Breakdown);
+        let plan = if is_script { Some(push::load_plan(self, &job).await?) } else { None };
+        let seen = tasks.iter().map(Expected::of).collect();
+        Ok(Work { touched: vec![false; tasks.len()], job, plan, tasks, seen, job_changed: false, events: vec![] })
+    }
+
+    async fn write(&self, work: Work, now: Timestamp) -> Result<(), LedgerError> {
+        let mut batch = Batch { events: work.events, ..Batch::new() };
+        for (i, task) in work.tasks.iter().enumerate() {
+            match work.seen.get(i) {
+                Some(&was) if work.touched[i] => batch = batch.update_task(task.clone(), was),
+                Some(_) => {}
+                None => batch = batch.insert_task(task.clone()),
+            }
+        }
+        if let Some(character) = self.profiled(&work.job, &work.tasks).await? {
+            let state = state_name(&character.state).to_owned();
+            let body = EventBody::CharacterChanged { character: character.id, state };
+            batch.events.insert(0, event(&work.job, now, body));
+            batch = batch.update_character(character);
+        }
+        if work.job_changed {
+            batch = batch.update_job(work.job);
+        }
+        Ok(self.commit(batch).await?)
+    }
+
+    /// The character whose profile task has just ended, with its new state.
+    async fn profiled(&self, job: &Job, tasks: &[Task]) -> Result<Option<Character>, LedgerError> {
+        let Some(task) = tasks.iter().find(|t| t.kind == TaskKind::Profile && t.state.is_final()) else {
+            return Ok(None);
+        };
+        let waits = |c: &Character| matches!(c.state, CharacterState::Profiling { task: t } if t == task.id);
+        let Some(mut character) = self.store.characters(job.project).await?.into_iter().find(waits) else {
+            return Ok(None);
+        };
+        character.state = match &task.state {
+            TaskState::Done { output: TaskOutput::Profile { profile, thumbnail, qualities }, .. } => {
+                for (reference, quality) in character.references.iter_mut().zip(qualities) {
+                    reference.quality = Some(quality.clone());
+                }
+                CharacterState::Ready { profile: *profile, thumbnail: *thumbnail }
+            }
+            TaskState::Failed { problem, .. } => CharacterState::Refused { problem: problem.clone() },
+            _ => {
+                let remedy = "create the character again";
+                let problem =
+                    Problem::new(ProblemKind::Conflict, "profile character", &character.name, "cancelled", remedy);
+                CharacterState::Refused { problem }
+            }
+        };
+        Ok(Some(character))
+    }
+}
+
+impl Work {
+    /// Follows up until nothing more follows.
+    fn settle(&mut self, now: Timestamp) {
+        loop {
+            let next = settle(&self.job, self.plan.as_ref(), &self.tasks, now, &mut clock::new_task);
+            if next == Next::default() {
+                return;
+            }
+            for task in next.update {
+                if let Some(at) = self.tasks.iter().position(|t| t.id == task.id) {
+                    self.put(at, task, now);
+                }
+            }
+            for task in next.insert {
+                self.events.push(event(&self.job, now, task_event(&task)));
+                self.tasks.push(task);
+                self.touched.push(true);
+            }
+            if let Some(state) = next.job {
+                self.end(state, now);
+            }
+        }
+    }
+
+    fn put(&mut self, at: usize, task: Task, now: Timestamp) {
+        if task == self.tasks[at] {
+            return;
+        }
+        if task.state.name() != self.tasks[at].state.name() {
+            self.events.push(event(&self.job, now, task_event(&task)));
+        }
+        self.tasks[at] = task;
+        self.touched[at] = true;
+    }
+
+    fn end(&mut self, state: JobState, now: Timestamp) {
+        self.job.state = state.clone();
+        self.job_changed = true;
+        self.events.push(event(&self.job, now, EventBody::JobChanged { state }));
+    }
+}
+
+/// An event of a job.
+pub(crate) const fn event(job: &Job, now: Timestamp, body: EventBody) -> Event {
+    Event { seq: EventSeq(0), at: now, project: job.project, job: Some(job.id), body }
+}
+
+/// A task's state as an event.
+pub(crate) fn task_event(task: &Task) -> EventBody {
+    EventBody::TaskChanged {
+        task: task.id,
+        kind: task.kind,
+        shot: task.shot,
+        take: task.take,
+        state: task.state.name().to_owned(),
+        note: note(task),
+    }
+}
+
+/// `profiling`, `ready` or `refused`.
+pub(crate) const fn state_name(state: &CharacterState) -> &'static str {
+    match state {
+        CharacterState::Profiling { .. } => "profiling",
+        CharacterState::Ready { .. } => "ready",
+        CharacterState::Refused { .. } => "refused",
+    }
+}
+
+/// A sentence where there is something to say.
+pub(crate) fn note(task: &Task) -> Option<String> {
+    match &task.state {
+        TaskState::Done { output: TaskOutput::Verdict { verdict, .. }, .. } => Some(match &verdict.decision {
+            Decision::Accept => {
+                let p10 =
+                    verdict.characters.iter().filter(|c| c.expected).filter_map(|c| Some((&c.character, c.p10?.0)));
+                let scores: Vec<_> = p10.map(|(name, p10)| format!("{name} p10 IDR {p10:.2}")).collect();
+                if scores.is_empty() {
+                    "accepted: no face expected".into()
+                } else {
+                    format!("accepted: {}", scores.join(", "))
+                }
+            }
+            Decision::Reject { reasons } => format!("rejected: {}", join(reasons)),
+            Decision::Unscored { reasons } => format!("unscored: {}", join(reasons)),
+        }),
+        TaskState::Done { reused: true, .. } => Some("reused".into()),
+        TaskState::Failed { problem, .. } => Some(problem.to_string()),
+        _ => None,
+    }
+}
+
+fn join(reasons: &[greenroom_domain::Reason]) -> String {
+    reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

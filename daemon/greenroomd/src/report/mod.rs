@@ -1,0 +1,216 @@
+//! What a job made, read off the ledger: the report as JSON, as a page, and the list of files.
+
+mod html;
+
+use greenroom_domain::{
+    Digest, Frames, Job, JobState, Pack, Problem, ProblemKind, Project, Seed, Settings, ShotKey, Spec, Task, TaskKind,
+    TaskOutput, TaskState, Verdict,
+};
+use greenroom_schedule::{ScriptPlan, best_take};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+use crate::{farm::Farm, ledger::LedgerError, push};
+
+/// A report in every form.
+pub(crate) struct Built {
+    pub json: String,
+    pub html: String,
+    /// Relative path and content of each file.
+    pub files: Vec<(String, Digest)>,
+}
+
+/// The report. Fields are only ever added; `version` grows when one changes its meaning.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    version: u32,
+    greenroom: &'static str,
+    job: String,
+    project: String,
+    title: String,
+    state: &'static str,
+    settings: Settings,
+    script: Digest,
+    pack: PackUsed,
+    cast: Vec<CastUsed>,
+    shots: Vec<ShotReport>,
+    episode: Option<EpisodeReport>,
+    /// Seconds of work by stage, over all tasks that were run (not reused) for this job.
+    timings: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct PackUsed {
+    name: String,
+    version: u32,
+    digest: Digest,
+    models: BTreeMap<String, Digest>,
+}
+
+#[derive(Debug, Serialize)]
+struct CastUsed {
+    character: String,
+    profile: Digest,
+}
+
+#[derive(Debug, Serialize)]
+struct ShotReport {
+    shot: ShotKey,
+    heading: String,
+    framing: greenroom_domain::Framing,
+    camera: greenroom_domain::CameraMove,
+    action: String,
+    dialogue: Vec<greenroom_domain::Line>,
+    expected: Vec<String>,
+    prompt: String,
+    frames: Frames,
+    accepted: bool,
+    chosen_take: Option<u32>,
+    takes: Vec<TakeReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct TakeReport {
+    take: u32,
+    seed: Seed,
+    video: Digest,
+    thumbnail: Digest,
+    verdict: Verdict,
+    /// Zero where an earlier equal take was taken over.
+    seconds: f64,
+    reused: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct EpisodeReport {
+    file: &'static str,
+    digest: Digest,
+    frames: Frames,
+    seconds: f64,
+}
+
+/// Reads the report of a script's job that has ended with an episode.
+pub(crate) async fn build(farm: &Farm, project: &Project, job: &Job) -> Result<Built, LedgerError> {
+    let unready = |cause: &str, remedy: &str| {
+        Problem::new(ProblemKind::Conflict, "read report", job.id.to_string(), cause, remedy)
+    };
+    match &job.state {
+        JobState::Done { .. } | JobState::Draft { .. } => {}
+        JobState::Active => {
+            return Err(unready("the job is still active", "watch it and ask again when it has ended").into());
+        }
+        JobState::Failed { .. } => {
+            return Err(unready("the job failed", "look at its problem with `greenroom jobs`").into());
+        }
+        JobState::Cancelled { .. } => return Err(unready("the job was cancelled", "push the script again").into()),
+    }
+    let tasks = farm.store.tasks(job.id).await?;
+    if !tasks.iter().any(|t| t.kind == TaskKind::Breakdown) {
+        return Err(unready("a profile job makes no episode", "ask for a script's job").into());
+    }
+    let plan = push::load_plan(farm, job).await?;
+    let report = report(project, job, &farm.pack, &plan, &tasks);
+    let files = files(&tasks);
+    let thumbnails = html::thumbnails(farm, &report).await;
+    let json = serde_json::to_string_pretty(&report)
+        .map_err(|e| Problem::new(ProblemKind::Internal, "write report", &job.title, e, "report this as a bug"))?;
+    Ok(Built { json, html: html::page(&report, &thumbnails), files })
+}
+
+fn report(project: &Project, job: &Job, pack: &Pack, plan: &ScriptPlan, tasks: &[Task]) -> Report {
+    let models = pack.model.iter().map(|m| (m.file.clone(), m.sha256)).collect();
+    let shots = plan.breakdown.scenes.iter().flat_map(|scene| {
+        scene.shots.iter().map(|shot| {
+            let best = best_take(tasks, shot.key);
+            ShotReport {
+                shot: shot.key,
+                heading: scene.heading.text.clone(),
+                framing: shot.framing,
+                camera: shot.camera,
+                action: shot.action.clone(),
+                dialogue: shot.dialogue.clone(),
+                expected: shot.expected.clone(),
+                prompt: shot.prompt.positive.clone(),
+                frames: shot.duration,
+                accepted: best.as_ref().is_some_and(|(_, verdict, _)| verdict.decision.is_accept()),
+                chosen_take: best.map(|(number, ..)| number),
+                takes: takes(tasks, shot.key),
+            }
+        })
+    });
+    Report {
+        version: 1,
+        greenroom: env!("CARGO_PKG_VERSION"),
+        job: job.id.to_string(),
+        project: project.name.clone(),
+        title: job.title.clone(),
+        state: job.state.name(),
+        settings: plan.settings.clone(),
+        script: plan.script,
+        pack: PackUsed { name: pack.name.clone(), version: pack.version, digest: plan.pack, models },
+        cast: plan.cast.iter().map(|c| CastUsed { character: c.character.clone(), profile: c.profile }).collect(),
+        shots: shots.collect(),
+        episode: tasks.iter().find_map(|t| match t.output() {
+            Some(TaskOutput::Episode { episode, duration, .. }) => Some(EpisodeReport {
+                file: "episode.mp4",
+                digest: *episode,
+                frames: *duration,
+                seconds: plan.settings.fps.seconds(*duration),
+            }),
+            _ => None,
+        }),
+        timings: timings(tasks),
+    }
+}
+
+fn takes(tasks: &[Task], shot: ShotKey) -> Vec<TakeReport> {
+    let of = |kind, take| tasks.iter().find(move |t| t.shot == Some(shot) && t.kind == kind && t.take == take);
+    let validated = tasks.iter().filter(|t| t.shot == Some(shot) && t.kind == TaskKind::Validate);
+    let mut takes: Vec<_> = validated
+        .filter_map(|validate| {
+            let generate = of(TaskKind::Generate, validate.take)?;
+            let (Some(Spec::Generate(spec)), Some(TaskOutput::Take { video, thumbnail, .. })) =
+                (&generate.spec, generate.output())
+            else {
+                return None;
+            };
+            let TaskOutput::Verdict { verdict, .. } = validate.output()? else { return None };
+            let TaskState::Done { seconds, reused, .. } = generate.state else { return None };
+            let (video, thumbnail, verdict) = (*video, *thumbnail, verdict.clone());
+            Some(TakeReport { take: spec.take, seed: spec.seed, video, thumbnail, verdict, seconds, reused })
+        })
+        .collect();
+    takes.sort_by_key(|t| t.take);
+    takes
+}
+
+/// `generate`, `generate/decode` …: the kind's leased time, and what the worker said it spent inside.
+fn timings(tasks: &[Task]) -> BTreeMap<String, f64> {
+    let mut sums = BTreeMap::new();
+    for task in tasks {
+        let TaskState::Done { output, seconds, reused: false, .. } = &task.state else { continue };
+        *sums.entry(task.kind.to_string()).or_default() += seconds;
+        let inside = match output {
+            TaskOutput::Take { timings, .. }
+            | TaskOutput::Verdict { timings, .. }
+            | TaskOutput::Episode { timings, .. } => timings,
+            TaskOutput::Profile { .. } | TaskOutput::Breakdown { .. } => continue,
+        };
+        for (stage, seconds) in inside {
+            *sums.entry(format!("{}/{stage}", task.kind)).or_default() += seconds;
+        }
+    }
+    sums
+}
+
+fn files(tasks: &[Task]) -> Vec<(String, Digest)> {
+    let Some(TaskOutput::Episode { episode, clips, contact_sheet, .. }) =
+        tasks.iter().filter(|t| t.kind == TaskKind::Assemble).find_map(Task::output)
+    else {
+        return vec![];
+    };
+    let mut files = vec![("episode.mp4".to_owned(), *episode)];
+    files.extend(clips.iter().map(|c| (format!("clips/{}.mp4", c.shot), c.video)));
+    files.push(("contact-sheet.png".to_owned(), *contact_sheet));
+    files
+}

@@ -1,0 +1,165 @@
+//! Puts the daemon together, serves until told to stop, and takes it apart.
+
+use greenroom_artifacts::ArtifactStore;
+use greenroom_domain::{Problem, ProblemKind};
+use greenroom_store_sqlite::SqliteStore;
+use serde::Serialize;
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::{Mutex, Notify, broadcast, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api,
+    args::{Args, Config},
+    auth::Tokens,
+    clock, dispatch,
+    farm::Farm,
+    packs, supervise,
+    workers::Workers,
+};
+
+/// Calls that still run when the daemon stops get so long to end.
+const STOPPING: Duration = Duration::from_secs(6);
+
+/// Temporary files of uploads that broke off are swept after a day.
+const STALE_UPLOAD: Duration = Duration::from_secs(24 * 3600);
+
+/// Runs the daemon until a signal, or until standard input closes if that was asked.
+pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
+    let own = std::env::current_exe().unwrap_or_default();
+    let config = Arc::new(Config::resolve(args, &own)?);
+    let state = config.state.as_path();
+    let fail = |step: &'static str| {
+        move |e: std::io::Error| unusable(step, state, &e.to_string(), "choose another --state, or make it writable")
+    };
+    std::fs::create_dir_all(state).map_err(fail("open state folder"))?;
+    let _lock = lock(state)?;
+    let (pack, pack_digest) = packs::open(&config.pack)?;
+    let tokens = Tokens::open(state)?;
+    let store = SqliteStore::open(&state.join("greenroom.db")).await.map_err(|e| e.problem())?;
+    let artifacts = ArtifactStore::local(&state.join("artifacts"))
+        .map_err(|e| unusable("open artifacts", state, &e.to_string(), "make the state folder writable"))?;
+    let last = greenroom_store::EventStore::last_seq(&store).await.map_err(|e| e.problem())?;
+    let farm = Arc::new(Farm {
+        store: Arc::new(store),
+        writing: Mutex::new(()),
+        artifacts,
+        pack,
+        pack_digest,
+        workers: Workers::default(),
+        work: Notify::new(),
+        committed: watch::Sender::new(last),
+        progress: broadcast::Sender::new(256),
+        stop: CancellationToken::new(),
+    });
+
+    let listener = TcpListener::bind(config.listen).await.map_err(|e| {
+        unusable("listen", Path::new(&config.listen.to_string()), &e.to_string(), "choose another --listen")
+    })?;
+    let address = listener.local_addr().map_err(fail("listen"))?;
+    let url = format!("http://{address}");
+    let endpoint = state.join("endpoint.json");
+    announce(&endpoint, address).map_err(fail("write endpoint.json"))?;
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(dispatch::run(farm.clone()));
+    for slot in 0..config.workers {
+        tasks.spawn(supervise::run(farm.clone(), config.clone(), url.clone(), slot));
+    }
+    tasks.spawn(sweep(farm.clone()));
+    tracing::info!(%url, state = %state.display(), pack = farm.pack.name, "ready");
+
+    let served = axum::serve(listener, api::router(farm.clone(), &tokens).await)
+        .with_graceful_shutdown(farm.stop.clone().cancelled_owned());
+    let server = tokio::spawn(async move { served.await });
+
+    stopped(config.until_stdin_closes).await;
+    tracing::info!("stopping");
+    let _ = std::fs::remove_file(&endpoint);
+    farm.stop.cancel();
+    for outbox in farm.workers.outboxes() {
+        let _ = outbox.try_send(Ok(api::stop_worker()));
+    }
+    let _ = tokio::time::timeout(STOPPING, async {
+        let _ = server.await;
+        while tasks.join_next().await.is_some() {}
+    })
+    .await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Ends at SIGTERM, SIGINT, or, if asked, at the end of standard input.
+async fn stopped(until_stdin_closes: bool) {
+    let stdin = async {
+        if until_stdin_closes {
+            let (mut stdin, mut buffer) = (tokio::io::stdin(), [0; 64]);
+            while matches!(stdin.read(&mut buffer).await, Ok(n) if n > 0) {}
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    let on = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = stdin => {}
+        () = on(SignalKind::terminate()) => {}
+        () = on(SignalKind::interrupt()) => {}
+    }
+}
+
+async fn sweep(farm: Arc<Farm>) {
+    let now = UNIX_EPOCH + Duration::from_millis(clock::now().as_millis().max(0).unsigned_abs());
+    if let Err(error) = farm.artifacts.sweep_temporary(now - STALE_UPLOAD).await {
+        tracing::warn!(%error, "cannot sweep uploads that broke off");
+    }
+}
+
+#[derive(Serialize)]
+struct Endpoint {
+    address: String,
+    pid: u32,
+}
+
+fn announce(path: &Path, address: SocketAddr) -> std::io::Result<()> {
+    let endpoint = Endpoint { address: format!("http://{address}"), pid: std::process::id() };
+    let aside = path.with_extension("json.new");
+    std::fs::write(&aside, serde_json::to_vec(&endpoint)?)?;
+    std::fs::rename(aside, path)
+}
+
+/// One daemon a state folder: two would hand out the same tasks.
+fn lock(state: &Path) -> Result<nix::fcntl::Flock<std::fs::File>, Problem> {
+    let path = state.join("lock");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(|e| unusable("lock state folder", &path, &e.to_string(), "make the state folder writable"))?;
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|(_, e)| {
+        let cause =
+            if e == nix::errno::Errno::EWOULDBLOCK { "another greenroomd uses it".into() } else { e.to_string() };
+        unusable("lock state folder", state, &cause, "stop the other daemon, or choose another --state")
+    })
+}
+
+fn unusable(step: &str, path: &Path, cause: &str, remedy: &str) -> Problem {
+    Problem::new(ProblemKind::Unavailable, step, path.display().to_string(), cause, remedy)
+}
