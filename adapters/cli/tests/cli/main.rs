@@ -1,5 +1,5 @@
 //! The program against daemons that are away, older, cut off, or evil: what a real one cannot be made to be.
-#![allow(missing_docs, reason = "tests are documented by their names")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails, and its name says what it shows")]
 
 mod server;
 

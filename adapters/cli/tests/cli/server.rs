@@ -15,11 +15,14 @@ use std::{
 use tokio_stream::{Stream, wrappers::TcpListenerStream};
 use tonic::{Request, Response, Status, transport::Server};
 
+/// What a call of WatchJob sends, and with which status it breaks off.
+type Watch = (Vec<Update>, Option<Status>);
+
 /// What it will do.
 #[derive(Clone, Default)]
 pub(crate) struct Daemon {
-    /// One entry per call of WatchJob: what is sent, and with which status the stream breaks off.
-    pub(crate) watches: Arc<Mutex<VecDeque<(Vec<Update>, Option<Status>)>>>,
+    /// One entry per call of WatchJob.
+    pub(crate) watches: Arc<Mutex<VecDeque<Watch>>>,
     /// The sequences that those calls asked for.
     pub(crate) asked: Arc<Mutex<Vec<u64>>>,
     /// What GetJob answers.
