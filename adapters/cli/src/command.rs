@@ -63,7 +63,12 @@ pub(crate) fn run(cli: &Cli, environment: Environment, output: &Output) -> Ended
         }
         tokio::select! {
             result = ended => result,
-            () = environment::interrupted() => Err(Failure::Interrupted),
+            () = environment::interrupted() => {
+                if let Command::Watch(_) = cli.command {
+                    context.output.note("the job goes on; `greenroom cancel` stops it");
+                }
+                Err(Failure::Interrupted)
+            }
         }
     });
     // A file read may still be on its way; nothing waits for it.

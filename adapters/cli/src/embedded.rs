@@ -82,6 +82,15 @@ impl EmbeddedFarm {
         }
     }
 
+    /// Waits for an end that nobody asked for.
+    pub(crate) async fn ended(&mut self) -> Problem {
+        let cause = match self.child.wait().await {
+            Ok(status) => format!("greenroomd ended ({status})"),
+            Err(error) => error.to_string(),
+        };
+        self.problem("keep farm", "greenroomd", cause)
+    }
+
     async fn ready(&mut self, program: &Path) -> Result<String, Problem> {
         let file = self.state.join("endpoint.json");
         let look = async {
@@ -103,11 +112,15 @@ impl EmbeddedFarm {
             Ok(Err(cause)) => cause,
             Err(_) => format!("greenroomd was not ready within {} seconds", READY_WITHIN.as_secs()),
         };
+        Err(self.problem(STEP, &program.display().to_string(), cause))
+    }
+
+    /// With what the daemon said last.
+    fn problem(&self, step: &str, subject: &str, cause: String) -> Problem {
         let log = self.state.join("greenroomd.log");
         let said = last_lines(&fs::read_to_string(&log).unwrap_or_default());
         let cause = if said.is_empty() { cause } else { format!("{cause}; it said:\n{said}") };
-        let remedy = format!("read {}", log.display());
-        Err(Problem::new(ProblemKind::Unavailable, STEP, program.display().to_string(), cause, remedy))
+        Problem::new(ProblemKind::Unavailable, step, subject, cause, format!("read {}", log.display()))
     }
 }
 
@@ -192,6 +205,16 @@ mod tests {
             "greenroomd ended (exit status: 1); it said:\n    error: open pack: there is no pack.toml"
         );
         assert_eq!(problem.remedy, format!("read {}", state.join("greenroomd.log").display()));
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_ends_before_its_time_is_told_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = r#"echo '{"address":"http://127.0.0.1:2","pid":2}' >"$2/endpoint.json"; read -r line; kill -9 $$"#;
+        let program = script(dir.path(), text);
+        let mut farm = EmbeddedFarm::start(&program, dir.path(), &Choices::default()).await.unwrap();
+        drop(farm.stdin.take());
+        assert_eq!(farm.ended().await.to_string(), "keep farm: greenroomd: greenroomd ended (signal: 9 (SIGKILL))");
     }
 
     #[tokio::test]

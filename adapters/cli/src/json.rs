@@ -4,7 +4,7 @@ use greenroom_domain::Problem;
 use greenroom_proto::v1::{self, event::Body, watch_job_response::Update};
 use serde_json::{Value, json};
 
-use crate::{settings, summary::Summary};
+use crate::summary::Summary;
 
 /// A job; tasks where they are known.
 pub(crate) fn job(job: &v1::Job) -> Value {
@@ -53,9 +53,18 @@ pub(crate) fn character_state(character: &v1::Character) -> String {
 
 /// A project.
 pub(crate) fn project(project: &v1::Project) -> Value {
-    let settings = settings::shown(project.settings.as_ref().unwrap_or(&v1::Settings::default()));
-    let settings =
-        settings.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect::<serde_json::Map<_, _>>();
+    let settings = project.settings.as_ref().map(|settings| {
+        json!({
+            "width": settings.width,
+            "height": settings.height,
+            "fps": settings.fps,
+            "gate": settings.gate.map(float),
+            "retries": settings.retries,
+            "keyframes_per_second": settings.keyframes_per_second,
+            "crossfade_frames": settings.crossfade_frames,
+            "seed": settings.seed,
+        })
+    });
     json!({
         "name": project.name,
         "settings": settings,
@@ -91,7 +100,7 @@ pub(crate) fn summary(summary: &Summary) -> Value {
 pub(crate) fn update(update: &Update) -> Value {
     match update {
         Update::Progress(v1::TaskProgress { task, fraction, message }) => {
-            json!({"progress": {"task": task, "fraction": fraction, "message": message}})
+            json!({"progress": {"task": task, "fraction": float(*fraction), "message": message}})
         }
         Update::Event(event) => {
             let mut value = json!({"sequence": event.sequence, "time": event.time.as_ref().map(time)});
@@ -146,12 +155,12 @@ fn task(task: &v1::Task) -> Value {
 fn reference(reference: &v1::Reference) -> Value {
     let quality = reference.quality.as_ref().map(|quality| {
         json!({
-            "detection": quality.detection,
-            "face_size": quality.face_size,
-            "yaw": quality.yaw,
-            "sharpness": quality.sharpness,
-            "weight": quality.weight,
-            "agreement": quality.agreement,
+            "detection": float(quality.detection),
+            "face_size": float(quality.face_size),
+            "yaw": float(quality.yaw),
+            "sharpness": float(quality.sharpness),
+            "weight": float(quality.weight),
+            "agreement": quality.agreement.map(float),
         })
     });
     json!({"file_name": reference.file_name, "digest": reference.digest, "quality": quality})
@@ -161,7 +170,32 @@ fn wire_problem(wire: &v1::Problem) -> Value {
     problem(&crate::connection::from_wire(wire))
 }
 
+/// The shortest number that is this one: 0.6, not 0.6000000238418579.
+fn float(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or_else(|_| f64::from(number))
+}
+
 /// Empty texts are absent things.
 fn text(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::progress;
+
+    #[test]
+    fn numbers_are_written_as_they_were_meant() {
+        let written = update(&progress("task_1", 0.6, "keyframe 3 of 5")).to_string();
+        assert_eq!(written, r#"{"progress":{"fraction":0.6,"message":"keyframe 3 of 5","task":"task_1"}}"#);
+    }
+
+    #[test]
+    fn times_are_in_utc_to_the_millisecond() {
+        let time = prost_types::Timestamp { seconds: 1_795_000_000, nanos: 250_000_000 };
+        let job = job(&v1::Job { create_time: Some(time), ..v1::Job::default() });
+        assert_eq!(job["create_time"], "2026-11-18T11:06:40.25Z");
+        assert_eq!(job["end_time"], Value::Null);
+    }
 }

@@ -86,12 +86,12 @@ impl Output {
         }
     }
 
-    /// How a command failed.
+    /// How a command failed; for programs one line, as it may follow the lines of a watch.
     pub(crate) fn failure(&self, failure: &Failure) {
         match failure {
-            Failure::Interrupted if self.json => println!("{:#}", json!({"interrupted": true})),
+            Failure::Interrupted if self.json => println!("{}", json!({"interrupted": true})),
             Failure::Interrupted => eprintln!("interrupted"),
-            Failure::Problem(problem) if self.json => println!("{:#}", json!({"error": json::problem(problem)})),
+            Failure::Problem(problem) if self.json => println!("{}", json!({"error": json::problem(problem)})),
             Failure::Problem(problem) => {
                 for (head, text) in problem_lines(problem) {
                     eprintln!("{}{text}", console::style(head).for_stderr().red().bold());

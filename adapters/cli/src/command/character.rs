@@ -97,12 +97,14 @@ impl Character {
     }
 }
 
-/// One line: `MARA: 3 faces found, profile ready`.
+/// One line: `MARA: 2 faces found, quality 0.90 0.55, profile ready`.
 pub(super) fn line(character: &v1::Character) -> String {
     let name = names::last(&character.name);
     match &character.problem {
         Some(problem) => format!("{name}: refused: {}", from_wire(problem)),
-        None => format!("{name}: {}, profile {}", faces(character), json::character_state(character)),
+        None => {
+            format!("{name}: {}{}, profile {}", faces(character), quality(character), json::character_state(character))
+        }
     }
 }
 
@@ -139,6 +141,13 @@ fn faces(character: &v1::Character) -> String {
         (1, _) => "1 face found".to_owned(),
         _ => format!("{found} faces found"),
     }
+}
+
+/// The weight of each reference in the profile: `, quality 0.90 0.55`.
+fn quality(character: &v1::Character) -> String {
+    let weights = character.references.iter().filter_map(|reference| Some(reference.quality.as_ref()?.weight));
+    let weights = weights.map(|weight| format!(" {weight:.2}")).collect::<String>();
+    if weights.is_empty() { weights } else { format!(", quality{weights}") }
 }
 
 fn member(name: &str, description: &str, pictures: &[PathBuf]) -> Result<CastMember, Problem> {
@@ -187,7 +196,7 @@ mod tests {
             ..Default::default()
         };
         let expected = "\
-MARA: 2 faces found, profile ready (revision 2)
+MARA: 2 faces found, quality 0.90 0.55, profile ready (revision 2)
   reference           detection   face   yaw  sharpness  weight  agreement
   1.png                   0.99    64px -0.12        812    0.90       0.87
   2.png                   0.99    64px -0.12        812    0.55          –

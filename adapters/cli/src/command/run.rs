@@ -67,16 +67,18 @@ impl Run {
             let subject = self.script.display().to_string();
             return Err(Problem::invalid("read script", subject, error, "name a file that can be read").into());
         }
-        let (embedded, farm) = self.farm(context).await?;
+        let (mut embedded, farm) = self.farm(context).await?;
         let job = RefCell::new(None);
         let result = tokio::select! {
             result = Box::pin(self.film(context, &farm, &cast, &job)) => result,
+            problem = ended(&mut embedded) => Err(problem.into()),
             () = environment::interrupted() => Err(Failure::Interrupted),
         };
         if result == Err(Failure::Interrupted)
             && let Some(name) = job.take()
         {
             cancel(&farm, name).await;
+            context.output.note("the job is cancelled; the same command goes on from what is done");
         }
         if let Some(embedded) = embedded {
             embedded.stop().await;
@@ -173,6 +175,14 @@ impl Run {
                 "leave --set out, or give --project a new name",
             )),
         }
+    }
+}
+
+/// The end of our own farm before its time; a configured one has nothing to tell.
+async fn ended(embedded: &mut Option<EmbeddedFarm>) -> Problem {
+    match embedded {
+        Some(farm) => farm.ended().await,
+        None => std::future::pending().await,
     }
 }
 

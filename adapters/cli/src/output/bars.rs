@@ -11,6 +11,8 @@ use crate::progress::{Progress, Row, Stage};
 pub(super) struct Bars {
     screen: MultiProgress,
     whole: ProgressBar,
+    /// The line above the bars.
+    title: String,
     /// By label, with the row that is shown.
     rows: HashMap<String, (ProgressBar, Row)>,
     /// Labels of the bars on the screen, from the top.
@@ -25,8 +27,8 @@ const WHOLE: &str = "{prefix:>16} {bar:20.green/dim} {wide_msg}";
 impl Default for Bars {
     fn default() -> Self {
         let screen = MultiProgress::new();
-        let whole = screen.add(bar(WHOLE));
-        Self { screen, whole, rows: HashMap::new(), order: Vec::new() }
+        let whole = screen.add(bar(WHOLE).with_prefix("in all"));
+        Self { screen, whole, title: String::new(), rows: HashMap::new(), order: Vec::new() }
     }
 }
 
@@ -44,7 +46,10 @@ impl Bars {
                 None => self.begin(row),
             }
         }
-        self.whole.set_prefix(shorten(model.title(), 16));
+        if self.title != model.title() {
+            self.title = model.title().to_owned();
+            self.say(&self.title);
+        }
         self.whole.set_position((model.fraction(now) * STEPS as f64) as u64);
         self.whole.set_message(super::overall(model, now));
     }
@@ -115,8 +120,4 @@ fn message(row: &Row) -> String {
 
 fn is_settled(row: &Row) -> bool {
     matches!(row.stage, Stage::Accepted | Stage::Draft | Stage::Stopped)
-}
-
-fn shorten(text: &str, width: usize) -> String {
-    console::truncate_str(text, width, "…").into_owned()
 }
