@@ -29,7 +29,8 @@ from .situation import Scene, framing, scene, situation
 HELD_OUT = 1_000_000
 PROJECT = (768, 448)
 REFERENCE = 384
-SIZES = (192, 256, 320, 384, 448)
+SIZES = (160, 192, 224, 256, 320, 448)
+SCORES = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
@@ -117,15 +118,26 @@ def look(faces: Faces, probe: Probe, size: int, score: float) -> Seen | None:
 
 
 def try_sizes(faces: Faces, some: list[Probe], centroids: np.ndarray) -> None:
-    """Prints recall, false faces, landmark error and cosine by the detector's input size and threshold."""
+    """Prints landmark error and cosine by the detector's input size, and recall and false faces a picture by threshold."""
     for size in SIZES:
-        for score in (0.3, 0.5, 0.65):
-            seen = [s for p in some if (s := look(faces, p, size, score))]
-            false = np.mean([len(faces.find(frame(p.rgb), size, score)) > 1 for p in some[::4]])
-            right = [float(s.embedding @ centroids[s.probe.who]) for s in seen]
-            row = {"size": size, "score": score, "recall": len(seen) / len(some), "more than one": float(false)}
-            row |= {"landmark error": float(np.mean([s.error for s in seen])), "cosine": float(np.mean(right))}
-            print(json.dumps({k: round(v, 4) for k, v in row.items()}), flush=True)
+        seen = [s for p in some if (s := look(faces, p, size, SCORES[0]))]
+        cosine = np.mean([s.embedding @ centroids[s.probe.who] for s in seen])
+        print(f"size {size}: landmark error {np.mean([s.error for s in seen]):.3f}, cosine {cosine:.3f};", end=" ")
+        true, false = scores(faces, some, size)
+        for score in SCORES:
+            print(f"at {score}: recall {(true > score).mean():.3f}, false {(false > score).sum() / len(some):.3f};", end=" ")
+        print(flush=True)
+
+
+def scores(faces: Faces, some: list[Probe], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The scores of the right faces (0 where one is missed) and of all other detections."""
+    true, false = [], []
+    for probe in some:
+        found, box = faces.find(frame(probe.rgb), size, 0.2), probe.box * PROJECT[0] / probe.rgb.shape[1]
+        right = [f for f in found if intersection_over_union(f.box, box) >= 0.4][:1]
+        true.append(right[0].score if right else 0.0)
+        false += [f.score for f in found if not right or f is not right[0]]
+    return np.array(true), np.array(false)
 
 
 def try_faces(seen: list[Seen], centroids: np.ndarray, threshold: float) -> None:
@@ -150,8 +162,8 @@ def main() -> None:
     a.add_argument("pack", type=Path)
     a.add_argument("--ids", type=int, default=200)
     a.add_argument("--probes", type=int, default=6)
-    a.add_argument("--size", type=int, default=256, help="the detector's input size")
-    a.add_argument("--score", type=float, default=0.5)
+    a.add_argument("--size", type=int, default=192, help="the detector's input size")
+    a.add_argument("--score", type=float, default=0.6)
     a.add_argument("--search", action="store_true", help="also try other input sizes, thresholds and face sizes")
     a = a.parse_args()
     import torch

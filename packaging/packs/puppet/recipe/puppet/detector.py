@@ -215,7 +215,6 @@ def report(net: Detector, scenes: Scenes, count: int) -> dict[str, float]:
                 kept.remove(hit)
                 extra -= 1
                 errors.append(np.linalg.norm(landmarks[hit] - want, axis=1).mean() / max(1e-3, np.linalg.norm(want[0] - want[1])))
-    net.train()
     figures = {"recall": len(errors) / max(1, total), "false": extra / count, "landmark error": float(np.mean(errors or [9]))}
     return {k: round(v, 4) for k, v in figures.items()}
 
@@ -228,11 +227,12 @@ def train(a: argparse.Namespace) -> None:
     scenes, held, net = Scenes(a.data, a.parts), Scenes(a.held, 2), Detector()
     if a.resume:
         restore(net, a.resume)
-    net = net.to(memory_format=torch.channels_last)
-    opt = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-3)
+    # Norms learn their statistics only from scratch: the strides share a tower, so a batch's are not those of eval mode.
+    net = net.to(memory_format=torch.channels_last).train(not a.resume)
+    opt = torch.optim.AdamW(net.parameters(), lr=a.lr, weight_decay=1e-3)
     begin, step, shown = time.time(), 0, 0.0
     while (part := (time.time() - begin) / 60 / a.minutes) < 1:
-        opt.param_groups[0]["lr"] = 2.5e-3 * min(1, part / 0.05 + 0.02) * (0.5 + 0.5 * math.cos(math.pi * part))
+        opt.param_groups[0]["lr"] = a.lr * min(1, part / 0.05 + 0.02) * (0.5 + 0.5 * math.cos(math.pi * part))
         x, faces = scenes.batch(rng, BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             maps = net.maps(x.contiguous(memory_format=torch.channels_last))
@@ -248,7 +248,7 @@ def train(a: argparse.Namespace) -> None:
             shown = part
             print(report(net, held, 100), flush=True)
             export(net, a.out)
-            net.train()
+            net.train(not a.resume)
     print(step, report(net, held, 300), flush=True)
     export(net, a.out)
 
@@ -260,5 +260,6 @@ if __name__ == "__main__":
     a.add_argument("--minutes", type=float, default=30)
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--parts", type=int, default=4)
+    a.add_argument("--lr", type=float, default=2.5e-3)
     a.add_argument("--resume", type=Path, help="a detector.onnx to go on from")
     train(a.parse_args())

@@ -136,7 +136,7 @@ def train(a: argparse.Namespace) -> None:
         pick = torch.randint(len(ids), (128,), generator=g).numpy()
         x = augment(torch.from_numpy(crops[pick]).permute(0, 3, 1, 2).float() / 255, g) * 2 - 1
         margin = MARGIN if a.resume else 0.3 * min(1, part / 0.25)
-        net.train()
+        net.train(not a.resume)  # see initialisers.py
         loss = arcface(net, centre, x, torch.from_numpy(ids[pick]).long(), margin)
         opt.zero_grad()
         loss.backward()

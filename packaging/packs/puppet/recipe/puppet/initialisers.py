@@ -1,7 +1,7 @@
 """Takes the weights of a torch network back out of its ONNX file, so that training goes on from what is shipped.
 
 The export folds each BatchNorm into the convolution before it. Restored, that norm carries the folded bias and scales by one:
-the same function, and free to learn again.
+the same function in eval mode. Train on in eval mode too: the statistics of a batch would change everything at once.
 """
 from __future__ import annotations
 
