@@ -9,8 +9,6 @@ use std::{
 
 use crate::{Cue, MediaError, VideoInfo, VideoReader, draw, mp4::Mp4Writer, subtitles};
 
-const STEP: &str = "write episode";
-
 /// One take on its way into an episode.
 #[derive(Clone, Debug)]
 pub struct EpisodeClip<'a> {
@@ -67,8 +65,8 @@ pub fn plan_episode(lengths: &[Frames], crossfade: Frames) -> EpisodePlan {
 pub fn write_clip(take: &Path, out: &Path, draft: Option<&str>) -> Result<Frames, MediaError> {
     let info = VideoReader::open(take)?.info().clone();
     let clip = EpisodeClip { take, draft: draft.map(str::to_owned), subtitles: Vec::new() };
-    let plan = write_episode(&[clip], out, info.size, info.fps, Frames(0), &mut |_, _| ControlFlow::Continue(()))?;
-    Ok(plan.total)
+    let go_on = &mut |_, _| ControlFlow::Continue(());
+    Ok(assemble("write clip", &[clip], out, info.size, info.fps, Frames(0), go_on)?.total)
 }
 
 /// Writes takes as one episode. Holds two decoders and one frame of each at a time. `progress` is told (frames done, of
@@ -85,19 +83,31 @@ pub fn write_episode(
     crossfade: Frames,
     progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<EpisodePlan, MediaError> {
+    assemble("write episode", clips, out, size, fps, crossfade, progress)
+}
+
+fn assemble(
+    step: &'static str,
+    clips: &[EpisodeClip<'_>],
+    out: &Path,
+    size: Pixels,
+    fps: Fps,
+    crossfade: Frames,
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<EpisodePlan, MediaError> {
     if clips.is_empty() {
-        return Err(MediaError::Empty { step: STEP, file: out.to_owned() });
+        return Err(MediaError::Empty { step, file: out.to_owned() });
     }
-    let lengths = clips.iter().map(|clip| length(clip.take, size, fps)).collect::<Result<Vec<_>, _>>()?;
+    let lengths = clips.iter().map(|clip| length(step, clip.take, size, fps)).collect::<Result<Vec<_>, _>>()?;
     let plan = plan_episode(&lengths, crossfade);
-    let mut writer = Mp4Writer::create(STEP, out, size, fps, cues(clips, &lengths, &plan))?;
+    let mut writer = Mp4Writer::create(step, out, size, fps, cues(clips, &lengths, &plan))?;
     let mut done = 0;
     let mut put = |picture: &RgbImage| {
         writer.write(picture)?;
         done += 1;
         match progress(done, plan.total.0) {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(MediaError::Stopped { step: STEP, file: out.to_owned() }),
+            ControlFlow::Break(()) => Err(MediaError::Stopped { step, file: out.to_owned() }),
         }
     };
     let mut current = Clip::open(&clips[0])?;
@@ -143,16 +153,16 @@ impl Clip {
     }
 }
 
-fn length(take: &Path, size: Pixels, fps: Fps) -> Result<Frames, MediaError> {
+fn length(step: &'static str, take: &Path, size: Pixels, fps: Fps) -> Result<Frames, MediaError> {
     let VideoInfo { size: found, fps: rate, frames, .. } = VideoReader::open(take)?.info().clone();
     let file = take.to_owned();
     if found != size {
-        return Err(MediaError::Size { step: STEP, file, found, wanted: size });
+        return Err(MediaError::Size { step, file, found, wanted: size });
     }
     if rate != fps {
-        return Err(MediaError::Rate { step: STEP, file, found: rate, wanted: fps });
+        return Err(MediaError::Rate { step, file, found: rate, wanted: fps });
     }
-    frames.ok_or(MediaError::Empty { step: STEP, file })
+    frames.ok_or(MediaError::Empty { step, file })
 }
 
 fn cues(clips: &[EpisodeClip<'_>], lengths: &[Frames], plan: &EpisodePlan) -> Vec<Cue> {

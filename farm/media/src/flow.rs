@@ -245,12 +245,13 @@ mod tests {
     use super::*;
     use image::Rgb;
 
-    /// A soft disc on a soft ground, centred at (x, y).
+    /// A soft disc over a ground of soft waves that stay, centred at (x, y).
     fn disc(x: f32, y: f32) -> RgbImage {
         RgbImage::from_fn(96, 56, |px, py| {
-            let d = (px as f32 - x).hypot(py as f32 - y);
-            let inside = ((12.0 - d) / 3.0).clamp(0.0, 1.0) * 180.0;
-            Rgb([(40.0 + inside) as u8, (90.0 + px as f32 * 0.3) as u8, (200.0 - inside) as u8])
+            let cover = ((12.0 - (px as f32 - x).hypot(py as f32 - y)) / 3.0).clamp(0.0, 1.0);
+            let wave = 30.0 * ((px as f32 / 4.0).sin() + (py as f32 / 5.0).cos());
+            let mix = |ground: f32, disc: f32| (ground + (disc - ground) * cover) as u8;
+            Rgb([mix(90.0 + wave, 220.0), mix(90.0, 60.0), mix(150.0 - wave, 30.0)])
         })
     }
 

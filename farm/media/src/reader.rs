@@ -76,7 +76,8 @@ impl VideoReader {
     /// The next frame with its number from 0; none after the last.
     ///
     /// # Errors
-    /// If a frame is damaged, or the file ends before its header says.
+    /// If a frame cannot be decoded, or the file ends before its header says. Damage inside a frame is not always noticed:
+    /// libav paints over it. The artifact's digest tells.
     pub fn next_frame(&mut self) -> Result<Option<(u64, RgbImage)>, MediaError> {
         let mut frame = frame::Video::empty();
         loop {

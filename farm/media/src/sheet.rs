@@ -128,7 +128,7 @@ fn draw_cell(sheet: &mut RgbImage, cell: &SheetCell, x: u32, y: u32, height: u32
         CellState::Unscored => GREY,
     };
     let (x, y) = (x as f32, y as f32);
-    plate(sheet, Area { x, y: y + height as f32, width: CELL as f32, height: 3.0 }, 0.0, colour, 1.0);
+    plate(sheet, Area { x, y: y + height as f32, width: CELL as f32, height: 3.0 }, 1.0, colour, 1.0);
     let text = cell.score.map_or_else(|| "no score".to_owned(), |score| format!("{score:.2}"));
     let style = Style::new(16.0, if cell.state == CellState::Near { GROUND } else { BRIGHT }).bold();
     let chip = Area { x: x + 5.0, y: y + height as f32 - 27.0, width: style.width(&text) + 14.0, height: 22.0 };
