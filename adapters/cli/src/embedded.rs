@@ -118,9 +118,13 @@ impl EmbeddedFarm {
     /// With what the daemon said last.
     fn problem(&self, step: &str, subject: &str, cause: String) -> Problem {
         let log = self.state.join("greenroomd.log");
-        let said = last_lines(&fs::read_to_string(&log).unwrap_or_default());
-        let cause = if said.is_empty() { cause } else { format!("{cause}; it said:\n{said}") };
-        Problem::new(ProblemKind::Unavailable, step, subject, cause, format!("read {}", log.display()))
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let (cause, remedy) = match (last_error(&text), last_lines(&text)) {
+            (Some((said, remedy)), _) => (format!("{cause}: {said}"), remedy),
+            (None, said) if said.is_empty() => (cause, format!("read {}", log.display())),
+            (None, said) => (format!("{cause}; it said:\n{said}"), format!("read {}", log.display())),
+        };
+        Problem::new(ProblemKind::Unavailable, step, subject, cause, remedy)
     }
 }
 
@@ -154,6 +158,13 @@ fn command(program: &Path, state: &Path, choices: &Choices) -> Command {
     // A group of its own: Ctrl-C in the terminal is ours to answer, by cancelling first.
     command.env("NO_COLOR", "1").process_group(0).kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::null());
     command
+}
+
+/// Where the daemon's last word is a problem with its remedy: both.
+fn last_error(log: &str) -> Option<(String, String)> {
+    let (_, said) = log.lines().last()?.split_once(" ERROR ")?;
+    let (cause, remedy) = said.rsplit_once(" remedy=\"")?;
+    Some((cause.to_owned(), remedy.strip_suffix('"')?.replace("\\\"", "\"")))
 }
 
 fn last_lines(log: &str) -> String {
@@ -205,6 +216,16 @@ mod tests {
             "greenroomd ended (exit status: 1); it said:\n    error: open pack: there is no pack.toml"
         );
         assert_eq!(problem.remedy, format!("read {}", state.join("greenroomd.log").display()));
+    }
+
+    #[test]
+    fn the_daemons_own_problem_becomes_ours() {
+        let log = "2026-11-21T11:19:55Z  INFO starting\n2026-11-21T11:19:56Z ERROR open pack: p/pack.toml: no such file \
+                   remedy=\"point --pack at a \\\"whole\\\" one\"\n";
+        let (cause, remedy) = last_error(log).unwrap();
+        assert_eq!(cause, "open pack: p/pack.toml: no such file");
+        assert_eq!(remedy, "point --pack at a \"whole\" one");
+        assert_eq!(last_error("2026-11-21T11:19:56Z ERROR thread panicked"), None);
     }
 
     #[tokio::test]

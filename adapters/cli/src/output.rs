@@ -187,7 +187,8 @@ fn overall(model: &Progress, now: Timestamp) -> String {
         (_, 0) => None,
         (accepted, all) => Some(format!("{accepted} of {all} shots accepted")),
     };
-    shots.into_iter().chain(left).collect::<Vec<_>>().join(", ")
+    let waits = model.waits().then(|| "waiting for a worker".to_owned());
+    shots.into_iter().chain(left).chain(waits).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

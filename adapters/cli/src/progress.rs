@@ -1,11 +1,15 @@
 //! A job as it is being done: events in, a view out. Pure; bars and lines are made of it elsewhere.
 
+mod pace;
+
 use greenroom_domain::{ShotKey, Timestamp};
 use greenroom_proto::v1::{self, event::Body, job::State, watch_job_response::Update};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
+
+pub(crate) use pace::clock;
 
 /// Everything heard about a job so far.
 #[derive(Clone, Debug, Default)]
@@ -75,8 +79,6 @@ pub(crate) enum Stage {
 
 /// A take is made for so long before it is looked at; only the bar of one shot depends on it.
 const MAKING: f64 = 0.9;
-/// A running task says something about its own length once this far.
-const TELLING: f64 = 0.05;
 
 impl Progress {
     /// Takes in what was heard.
@@ -122,31 +124,10 @@ impl Progress {
         (shots.iter().filter(|row| row.stage == Stage::Accepted).count(), shots.len())
     }
 
-    /// How much of the work that is known of is done, 0 to 1. Further takes add work.
-    pub(crate) fn fraction(&self, now: Timestamp) -> f64 {
-        let (mut done, mut all) = (0.0, 0.0);
-        for node in &self.nodes {
-            let weight = self.length(&node.task.kind, now).map_or(1.0, |length| length.as_secs_f64().max(0.01));
-            all += weight;
-            done += weight * node.done();
-        }
-        if all > 0.0 { done / all } else { 0.0 }
-    }
-
-    /// Time left for the work that is known of, from how long finished tasks took (or, before any finished, how far a
-    /// running one is). None while that says nothing about the takes that are still to be made.
-    pub(crate) fn time_left(&self, now: Timestamp) -> Option<Duration> {
-        let open = self.nodes.iter().filter(|node| node.done() < 1.0).collect::<Vec<_>>();
-        let mut left = Duration::ZERO;
-        for node in &open {
-            match self.length(&node.task.kind, now) {
-                Some(length) => left += length.mul_f64(1.0 - node.done()),
-                None if node.task.kind == "generate" => return None,
-                None => {}
-            }
-        }
-        let at_once = open.iter().filter(|node| node.task.state == "leased").count().max(1) as u32;
-        (!open.is_empty() && left > Duration::ZERO).then(|| left / at_once)
+    /// Whether work is there to be done and nobody does it.
+    pub(crate) fn waits(&self) -> bool {
+        let any = |state: &str| self.nodes.iter().any(|node| node.task.state == state);
+        any("ready") && !any("leased")
     }
 
     fn task(&mut self, task: &v1::Task, at: Timestamp) {
@@ -175,15 +156,6 @@ impl Progress {
         self.title.clone_from(&job.title);
         self.state = job.state();
         self.drafts = job.draft_shots.iter().cloned().collect();
-    }
-
-    /// How long a task of this kind takes.
-    fn length(&self, kind: &str, now: Timestamp) -> Option<Duration> {
-        if let Some(spent) = self.spent.get(kind) {
-            return Some(spent.total / spent.tasks);
-        }
-        let mut running = self.nodes.iter().filter(|node| node.task.kind == kind && node.fraction >= TELLING);
-        running.find_map(|node| Some(now.since(node.leased?).div_f64(node.fraction)))
     }
 
     fn shot(&self, shot: &str) -> Row {
@@ -227,13 +199,6 @@ impl Progress {
 /// Whether a validate task's note tells an accepted take.
 fn is_accept(note: &str) -> bool {
     note.starts_with("accept")
-}
-
-/// `1:05`, `2:00:01`.
-pub(crate) fn clock(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 impl Node {
@@ -281,10 +246,6 @@ mod tests {
             model.hear(update);
         }
         model
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_millis(second * 1000)
     }
 
     fn shot_row(updates: &[Update]) -> (u32, Stage, String) {
@@ -347,35 +308,10 @@ mod tests {
     }
 
     #[test]
-    fn time_left_comes_from_the_tasks_that_finished() {
-        let mut story = two_takes()[..3].to_vec();
-        story.push(task_event(10, task("g9", "generate", "1-2", 1, "ready", "")));
-        story.push(task_event(10, task("g8", "generate", "1-3", 1, "leased", "")));
-        story.push(progress("g8", 0.5, ""));
-        // One whole generation of ten seconds and half of another, one worker.
-        assert_eq!(heard(&story).time_left(at(15)), Some(Duration::from_secs(15)));
-        assert!((heard(&story).fraction(at(15)) - 0.5).abs() < 1e-9);
-    }
-
-    #[test]
-    fn before_a_generation_finished_its_own_pace_tells_and_before_that_nothing_does() {
-        let story = two_takes();
-        assert_eq!(heard(&story[..1]).time_left(at(4)), None);
-        assert_eq!(heard(&story[..2]).time_left(at(4)), Some(Duration::from_secs(4)));
-    }
-
-    #[test]
-    fn a_reused_task_says_nothing_about_time() {
-        let model = heard(&[
-            task_event(1, task("g1", "generate", "1-1", 1, "done", "reused")),
-            task_event(1, task("g2", "generate", "1-2", 1, "ready", "")),
-        ]);
-        assert_eq!(model.time_left(at(2)), None);
-    }
-
-    #[test]
-    fn durations_read_as_clocks_do() {
-        assert_eq!(clock(Duration::from_secs(65)), "1:05");
-        assert_eq!(clock(Duration::from_secs(7201)), "2:00:01");
+    fn work_that_nobody_does_is_noticed() {
+        let ready = task_event(1, task("g1", "generate", "1-1", 1, "ready", ""));
+        let leased = task_event(2, task("g1", "generate", "1-1", 1, "leased", ""));
+        assert!(heard(std::slice::from_ref(&ready)).waits());
+        assert!(!heard(&[ready, leased]).waits());
     }
 }

@@ -10,7 +10,9 @@ use crate::{
     names::{self, JobName},
 };
 
-/// Stop a job: what runs is stopped, what is done stays. A job that has ended stays as it is.
+/// Stop a job.
+///
+/// What runs is stopped, what is done stays. A job that has ended stays as it is.
 #[derive(Args, Debug)]
 pub(crate) struct Cancel {
     /// Which job

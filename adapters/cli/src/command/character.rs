@@ -15,7 +15,7 @@ use crate::{
     names::{self, ProjectName},
 };
 
-/// Make and show characters: persistent actors with reference pictures and an identity profile.
+/// Make and show characters: actors with reference pictures and an identity profile.
 #[derive(Args, Debug)]
 pub(crate) struct Character {
     #[command(subcommand)]

@@ -7,7 +7,9 @@ use serde_json::json;
 use super::Context;
 use crate::{cli::Cli, failure::Outcome};
 
-/// Print the completion script of a shell, for example: greenroom completions bash > ~/.local/share/bash-completion/completions/greenroom
+/// Print the completion script of a shell.
+///
+/// For example: greenroom completions bash > ~/.local/share/bash-completion/completions/greenroom
 #[derive(Args, Debug)]
 pub(crate) struct Completions {
     /// Which shell

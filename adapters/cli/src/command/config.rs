@@ -6,7 +6,9 @@ use serde_json::json;
 use super::Context;
 use crate::failure::Outcome;
 
-/// Print each setting in force and whence: default, file, environment or flag. A token itself is never printed.
+/// Print each setting in force and whence.
+///
+/// Flags go before the environment, the environment before the file, the file before defaults. A token itself is never printed.
 #[derive(Args, Debug)]
 pub(crate) struct Config {}
 

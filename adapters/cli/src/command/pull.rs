@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use super::{Context, Ended, run, steps};
 use crate::{failure::Outcome, names::JobName};
 
-/// Save what a job made: episode, clips, contact sheet and report. Files that are there already are left alone.
+/// Save what a job made: episode, clips, contact sheet and report.
+///
+/// Files that are there already are left alone.
 #[derive(Args, Debug)]
 pub(crate) struct Pull {
     /// Which job

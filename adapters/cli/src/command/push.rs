@@ -12,7 +12,9 @@ use crate::{
     summary,
 };
 
-/// Push a script to a project. An unchanged script answers with the job that exists, and no work is done again.
+/// Push a script to a project.
+///
+/// An unchanged script answers with the job that exists, and no work is done again.
 #[derive(Args, Debug)]
 pub(crate) struct Push {
     /// Project to push to

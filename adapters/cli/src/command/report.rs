@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use super::{Context, Ended, steps};
 use crate::{download, failure::Outcome, follow, names::JobName, summary};
 
-/// Tell what came of a job: shots accepted, drafts and why. --json gives the whole report.
+/// Tell what came of a job: shots accepted, drafts and why.
+///
+/// --json gives the whole report.
 #[derive(Args, Debug)]
 pub(crate) struct Report {
     /// Which job

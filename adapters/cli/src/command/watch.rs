@@ -5,7 +5,10 @@ use clap::Args;
 use super::{Context, Ended, steps};
 use crate::{names::JobName, summary};
 
-/// Watch a job until it ends: a live bar for each shot, plain lines where nobody looks, one JSON line per event with --json.
+/// Watch a job until it ends.
+///
+/// A live bar for each shot; plain lines where nobody looks; with --json one line per event. A lost connection is taken up again
+/// where it broke off.
 ///
 /// Ctrl-C ends the watch, not the job. Exit codes are those of the job: 0 all shots accepted, 3 finished with drafts, 1 failed or
 /// cancelled.
