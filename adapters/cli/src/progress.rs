@@ -86,7 +86,8 @@ impl Progress {
         match update {
             Update::Progress(progress) => {
                 if let Some(node) = self.nodes.iter_mut().find(|node| node.task.uid == progress.task) {
-                    node.fraction = f64::from(progress.fraction).clamp(0.0, 1.0);
+                    // The last one also turns what is not a number into nothing.
+                    node.fraction = f64::from(progress.fraction).clamp(0.0, 1.0).max(0.0);
                     node.message.clone_from(&progress.message);
                 }
             }

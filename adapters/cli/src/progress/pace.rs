@@ -106,6 +106,14 @@ mod tests {
     }
 
     #[test]
+    fn progress_that_is_no_number_counts_as_none() {
+        let mut story = one_take()[..1].to_vec();
+        story.push(progress("g1", f32::NAN, ""));
+        assert!(heard(&story).fraction(at(4)).abs() < 1e-9);
+        assert_eq!(heard(&story).time_left(at(4)), None);
+    }
+
+    #[test]
     fn durations_read_as_clocks_do() {
         assert_eq!(clock(Duration::from_secs(65)), "1:05");
         assert_eq!(clock(Duration::from_secs(7201)), "2:00:01");
