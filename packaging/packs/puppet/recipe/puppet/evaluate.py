@@ -5,6 +5,9 @@
 Per character the same four situations and seeds for every setting. The score is the farm's: the best face that the detector
 finds in the scaled picture against the centroid of three drawings. A row of the sheet is one character: a drawing, then for
 each setting its four pictures. Several values of an option make a grid of settings.
+
+With --chain every picture becomes the first of four keyframes, each started from the one before, and what is printed is the
+cosine of each and how much they move (mean difference of neighbours, 0 to 255).
 """
 from __future__ import annotations
 
@@ -82,6 +85,21 @@ def enlarged(rgb: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(rgb).resize((448, 448), Image.Resampling.BICUBIC))
 
 
+def chains(model, vae, ids, emb, empty, setting, strength: float, faces: Faces, size: int) -> str:
+    """One row: how four chained keyframes keep the face and how much they move."""
+    steps, guidance, scale = setting
+    row, last = [], None
+    for n in range(4):
+        part = strength if n else 1.0
+        new = generate(model, vae, ids, emb, empty, 900 + n, (14, 24), steps, guidance, scale, last, part)
+        moved = 0.0 if last is None else float((new - last).abs().mean()) * 127.5
+        rgb = ((new + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        right = [v for v in scores(faces, rgb, emb.numpy(), size) if v is not None]
+        row.append(f"{np.mean(right or [-1]):.3f} moved {moved:.1f}")
+        last = new
+    return f"chain strength {strength}: " + ", ".join(row)
+
+
 def summary(name: str, setting, values: list[float | None], threshold: float) -> str:
     right = [v for v in values if v is not None]
     steps, guidance, scale = setting
@@ -104,6 +122,7 @@ def main() -> None:
     a.add_argument("--threshold", type=float, default=0.525)
     a.add_argument("--size", type=int, default=192, help="the detector's input size")
     a.add_argument("--wide", action="store_true", help="192 x 112 instead of 128 x 128")
+    a.add_argument("--chain", type=float, nargs="+", default=[], metavar="STRENGTH", help="measure chained keyframes instead")
     a.add_argument("--text", action=argparse.BooleanOptionalAction, default=True, help="also by text alone")
     a = a.parse_args()
     torch.set_num_threads(1)
@@ -118,6 +137,11 @@ def main() -> None:
     centroids = np.stack([references(faces, who, 3, a.size) for who in people]).repeat(len(SHOTS), 0)
     ids = torch.tensor([words.encode(t) for who in people for t in captions(who)])
     empty, emb = torch.tensor([words.encode("")]), torch.from_numpy(centroids).float()
+    if a.chain:
+        for strength in a.chain:
+            setting = (a.steps[0], a.guidance[0], a.scale[0])
+            print(chains(model, vae, ids[:: len(SHOTS)], emb[:: len(SHOTS)], empty, setting, strength, faces, a.size), flush=True)
+        return
     columns = [np.stack([portrait(who) for who in people])]
     settings = list(itertools.product(a.steps, a.guidance, a.scale))
     runs = [("text", None, (s, g, 0.0)) for s, g in itertools.product(a.steps, a.guidance)] if a.text else []

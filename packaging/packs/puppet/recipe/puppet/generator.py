@@ -141,20 +141,24 @@ def alphas() -> torch.Tensor:
 @torch.no_grad()
 def generate(
     model: Model, vae: AutoencoderKL, ids: torch.Tensor, emb: torch.Tensor | None, empty: torch.Tensor, seed: int, shape=(16, 16),
-    steps: int = 20, guidance: float = 3.0, identity_scale: float = 1.0,
+    steps: int = 20, guidance: float = 3.0, identity_scale: float = 1.0, start: torch.Tensor | None = None, strength: float = 1.0,
 ) -> torch.Tensor:
     """DDIM, eta 0, classifier-free guidance away from `empty` (1, L) without identity tokens.
 
-    ids (N, L); emb (N, 512) or None; shape of the latents. Returns pictures (N, 3, H, W) in [-1, 1].
+    ids (N, L); emb (N, 512) or None; shape of the latents. With `start`, pictures like those returned, only the last `strength` of
+    the steps run, from there. Returns pictures (N, 3, H, W) in [-1, 1].
     """
     n = len(ids)
     z = torch.randn(n, CHANNELS, *shape, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
     schedule = DDIMScheduler(**SCHEDULE)
     schedule.set_timesteps(steps)
+    timesteps = schedule.timesteps[steps - max(1, int(steps * strength)) :]
+    if start is not None:
+        z = schedule.add_noise(vae.encode(start).latent_dist.mean, z, timesteps[:1])
     both = torch.cat([empty.expand(n, -1), ids])
     on = torch.cat([torch.zeros(n, device=DEVICE), torch.full((n,), identity_scale, device=DEVICE)])
     twice = torch.cat([emb, emb]) if emb is not None else None
-    for t in schedule.timesteps:
+    for t in timesteps:
         with cast():
             v = model(torch.cat([z, z]), t.to(DEVICE).expand(2 * n), both, twice, on).float()
         without, with_text = v.chunk(2)
