@@ -5,7 +5,8 @@
 use candle_core::{D, Tensor};
 
 use crate::LoadError;
-use crate::layers::{Linear, softmax};
+use crate::kernels;
+use crate::layers::{Linear, add};
 use crate::weights::Weights;
 
 /// Scores (queries × keys over all heads) that are held at once; longer attentions run in pieces.
@@ -20,7 +21,7 @@ pub(crate) struct Attention {
     heads: usize,
 }
 
-/// Keys and values of what is attended to, (N, heads, length, width / heads) each.
+/// Keys and values of what is attended to, (N, length, width) each.
 pub(crate) struct KeyValue {
     key: Tensor,
     value: Tensor,
@@ -75,16 +76,16 @@ impl Attention {
 
     /// (N, L, width) attends to itself; `mask` is added to the scores, (L, L).
     pub(crate) fn to_itself(&self, x: &Tensor, mask: Option<&Tensor>) -> candle_core::Result<Tensor> {
-        let own = KeyValue::new(&self.to_k, &self.to_v, x, self.heads)?;
-        self.to_out.forward(&attend(&split(&self.to_q.forward(x)?, self.heads)?, &own, mask)?)
+        let own = KeyValue::new(&self.to_k, &self.to_v, x)?;
+        self.to_out.forward(&attend(&self.to_q.forward(x)?, &own, self.heads, mask)?)
     }
 
     /// (N, L, width) attends to a memory that [`Self::memory`] made.
     pub(crate) fn to_memory(&self, x: &Tensor, memory: &Memory) -> candle_core::Result<Tensor> {
-        let query = split(&self.to_q.forward(x)?, self.heads)?;
-        let text = attend(&query, &memory.text, None)?;
+        let query = self.to_q.forward(x)?;
+        let text = attend(&query, &memory.text, self.heads, None)?;
         let seen = match &memory.identity {
-            Some((identity, on)) => (text + attend(&query, identity, None)?.broadcast_mul(on)?)?,
+            Some((identity, on)) => add(&text, &attend(&query, identity, self.heads, None)?.broadcast_mul(on)?)?,
             None => text,
         };
         self.to_out.forward(&seen)
@@ -92,43 +93,40 @@ impl Attention {
 
     /// Keys and values of the text (N, L, context), and of identity tokens where there are any.
     pub(crate) fn memory(&self, text: &Tensor, identity: Option<&IdentityInput<'_>>) -> candle_core::Result<Memory> {
-        let identity = identity
-            .map(|i| Ok::<_, candle_core::Error>((KeyValue::new(i.to_k, i.to_v, i.tokens, self.heads)?, i.on.clone())))
-            .transpose()?;
-        Ok(Memory { text: KeyValue::new(&self.to_k, &self.to_v, text, self.heads)?, identity })
+        let text = KeyValue::new(&self.to_k, &self.to_v, text)?;
+        let Some(IdentityInput { to_k, to_v, tokens, on }) = identity else {
+            return Ok(Memory { text, identity: None });
+        };
+        Ok(Memory { text, identity: Some((KeyValue::new(to_k, to_v, tokens)?, (*on).clone())) })
     }
 }
 
 impl KeyValue {
-    fn new(to_k: &Linear, to_v: &Linear, x: &Tensor, heads: usize) -> candle_core::Result<Self> {
-        Ok(Self { key: split(&to_k.forward(x)?, heads)?, value: split(&to_v.forward(x)?, heads)? })
+    fn new(to_k: &Linear, to_v: &Linear, x: &Tensor) -> candle_core::Result<Self> {
+        Ok(Self { key: to_k.forward(x)?, value: to_v.forward(x)? })
     }
 }
 
-/// softmax(q kᵀ / √d + mask) v: (N, heads, L, d) → (N, L, heads · d).
-fn attend(query: &Tensor, memory: &KeyValue, mask: Option<&Tensor>) -> candle_core::Result<Tensor> {
-    let (batch, heads, length, depth) = query.dims4()?;
-    let query = (query * (depth as f64).powf(-0.5))?;
-    let keys = memory.key.t()?;
-    let row = batch * heads * memory.key.dim(2)?;
-    let piece = (SCORES / row).max(1);
-    let run = |start: usize, count: usize| {
-        let scores = query.narrow(2, start, count)?.contiguous()?.matmul(&keys)?;
+/// softmax(q kᵀ / √d + mask) v for each head: (N, L, heads · d) → the same shape.
+fn attend(query: &Tensor, memory: &KeyValue, heads: usize, mask: Option<&Tensor>) -> candle_core::Result<Tensor> {
+    if mask.is_none() && kernels::usable(&[query, &memory.key, &memory.value]) {
+        return kernels::attention(query, &memory.key, &memory.value, heads);
+    }
+    let (batch, length, width) = query.dims3()?;
+    let query = (split(query, heads)? * ((width / heads) as f64).powf(-0.5))?;
+    let (key, value) = (split(&memory.key, heads)?, split(&memory.value, heads)?);
+    let piece = (SCORES / (batch * heads * key.dim(2)?)).max(1);
+    let run = |start: usize| {
+        let count = piece.min(length - start);
+        let scores = query.narrow(2, start, count)?.contiguous()?.matmul(&key.t()?)?;
         let scores = match mask {
             Some(mask) => scores.broadcast_add(&mask.narrow(0, start, count)?)?,
             None => scores,
         };
-        softmax(&scores)?.matmul(&memory.value)
+        candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&value)
     };
-    let seen = if length <= piece {
-        run(0, length)?
-    } else {
-        let starts = (0..length).step_by(piece);
-        let pieces =
-            starts.map(|start| run(start, piece.min(length - start))).collect::<candle_core::Result<Vec<_>>>()?;
-        Tensor::cat(&pieces, 2)?
-    };
-    seen.transpose(1, 2)?.contiguous()?.flatten_from(D::Minus2)
+    let pieces = (0..length).step_by(piece).map(run).collect::<candle_core::Result<Vec<_>>>()?;
+    Tensor::cat(&pieces, 2)?.transpose(1, 2)?.contiguous()?.flatten_from(D::Minus2)
 }
 
 /// (N, L, heads · d) → (N, heads, L, d).

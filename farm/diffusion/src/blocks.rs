@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use crate::LoadError;
 use crate::attention::{Attention, Memory};
-use crate::layers::{Conv2d, GroupNorm, LayerNorm, Linear, geglu};
+use crate::layers::{Conv2d, GroupNorm, LayerNorm, Linear, add, geglu};
 use crate::weights::Weights;
 
 /// How the normalisations of a network are built.
@@ -47,14 +47,15 @@ impl Resnet {
 
     /// (N, input, H, W) → (N, output, H, W); `time` is (1 or N, width), already through SiLU.
     pub(crate) fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> candle_core::Result<Tensor> {
-        let mut y = self.conv1.forward(&self.norm1.forward_silu(x)?)?;
-        if let (Some(project), Some(time)) = (&self.time, time) {
-            y = y.broadcast_add(&project.forward(time)?.unsqueeze(2)?.unsqueeze(3)?)?;
-        }
+        let y = self.norm1.forward_silu(x)?;
+        let y = match (&self.time, time) {
+            (Some(project), Some(time)) => self.conv1.forward_shifted(&y, &project.forward(time)?)?,
+            _ => self.conv1.forward(&y)?,
+        };
         let y = self.conv2.forward(&self.norm2.forward_silu(&y)?)?;
         match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x)? + y,
-            None => x + y,
+            Some(shortcut) => add(&shortcut.forward(x)?, &y),
+            None => add(x, &y),
         }
     }
 }
@@ -98,9 +99,11 @@ impl Upsample {
         Ok(Self { conv: Conv2d::load(&weights.at("conv"), channels, channels)? })
     }
 
-    /// (N, C, h, w) → (N, C, height, width).
+    /// (N, C, h, w) → (N, C, height, width), each twice as large or one less.
     pub(crate) fn forward(&self, x: &Tensor, (height, width): (usize, usize)) -> candle_core::Result<Tensor> {
-        self.conv.forward(&x.upsample_nearest2d(height, width)?)
+        let (_, _, from_height, from_width) = x.dims4()?;
+        let twice = x.upsample_nearest2d(2 * from_height, 2 * from_width)?;
+        self.conv.forward(&twice.narrow(2, 0, height)?.narrow(3, 0, width)?)
     }
 }
 
@@ -145,7 +148,7 @@ impl SpatialTransformer {
             y = block.forward(&y, memory)?;
         }
         let y = self.proj_out.forward(&y)?.transpose(1, 2)?.contiguous()?;
-        y.reshape((batch, channels, height, width))? + x
+        add(&y.reshape((batch, channels, height, width))?, x)
     }
 }
 
@@ -195,8 +198,8 @@ impl TransformerBlock {
     }
 
     fn forward(&self, x: &Tensor, memory: &Memory) -> candle_core::Result<Tensor> {
-        let x = (self.attn1.to_itself(&self.norm1.forward(x)?, None)? + x)?;
-        let x = (self.attn2.to_memory(&self.norm2.forward(&x)?, memory)? + x)?;
-        self.contract.forward(&geglu(&self.expand.forward(&self.norm3.forward(&x)?)?)?)? + x
+        let x = add(&self.attn1.to_itself(&self.norm1.forward(x)?, None)?, x)?;
+        let x = add(&self.attn2.to_memory(&self.norm2.forward(&x)?, memory)?, &x)?;
+        add(&self.contract.forward(&geglu(&self.expand.forward(&self.norm3.forward(&x)?)?)?)?, &x)
     }
 }

@@ -19,6 +19,12 @@ impl Config {
         Ok(Self { file: file.into(), fields })
     }
 
+    /// A configuration from memory.
+    #[cfg(test)]
+    pub(crate) fn of(fields: &Value) -> Self {
+        Self { file: "config.json".into(), fields: fields.as_object().cloned().unwrap_or_default() }
+    }
+
     /// An error about one field.
     pub(crate) fn error(&self, field: &str, problem: impl Into<String>) -> LoadError {
         LoadError::Config { file: self.file.clone(), field: field.into(), problem: problem.into() }

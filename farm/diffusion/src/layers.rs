@@ -41,6 +41,13 @@ impl Linear {
 
     /// (…, input) → (…, output).
     pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        match &self.bias {
+            Some(bias) if kernels::usable(&[x, &self.weight, bias]) => {
+                return kernels::linear_with_bias(x, &self.weight, bias);
+            }
+            None if kernels::usable(&[x, &self.weight]) => return kernels::linear(x, &self.weight),
+            _ => {}
+        }
         let (output, input) = self.weight.dims2()?;
         let mut dims = x.dims().to_vec();
         let y = x.contiguous()?.reshape(((), input))?.matmul(&self.weight.t()?)?;
@@ -83,11 +90,23 @@ impl Conv2d {
 
     /// (N, input, H, W) → (N, output, H′, W′).
     pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        if kernels::usable(&[x, &self.weight, &self.bias]) {
-            return kernels::conv2d(x, &self.weight, &self.bias, self.stride, self.padding);
+        self.forward_with_bias(x, &self.bias)
+    }
+
+    /// The same, and (1 or N, output) added to every pixel.
+    pub(crate) fn forward_shifted(&self, x: &Tensor, shift: &Tensor) -> candle_core::Result<Tensor> {
+        if shift.dim(0)? == 1 {
+            return self.forward_with_bias(x, &(&self.bias + shift.squeeze(0)?)?);
+        }
+        self.forward(x)?.broadcast_add(&shift.unsqueeze(2)?.unsqueeze(3)?)
+    }
+
+    fn forward_with_bias(&self, x: &Tensor, bias: &Tensor) -> candle_core::Result<Tensor> {
+        if kernels::usable(&[x, &self.weight, bias]) {
+            return kernels::conv2d(x, &self.weight, bias, self.stride, self.padding);
         }
         let y = x.conv2d(&self.weight, self.padding, self.stride, 1, 1)?;
-        y.broadcast_add(&self.bias.reshape((1, (), 1, 1))?)
+        y.broadcast_add(&bias.reshape((1, (), 1, 1))?)
     }
 }
 
@@ -166,7 +185,7 @@ pub(crate) fn geglu(x: &Tensor) -> candle_core::Result<Tensor> {
     &halves[0] * halves[1].gelu_erf()?
 }
 
-/// Softmax over the last dimension.
-pub(crate) fn softmax(x: &Tensor) -> candle_core::Result<Tensor> {
-    if kernels::usable(&[x]) { kernels::softmax(x) } else { candle_nn::ops::softmax(x, D::Minus1) }
+/// a + b, of equal shape.
+pub(crate) fn add(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
+    if kernels::usable(&[a, b]) && a.shape() == b.shape() { kernels::add(a, b) } else { a + b }
 }

@@ -226,3 +226,6 @@ fn check_index(file: &Path) -> Result<(), LoadError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod parity;

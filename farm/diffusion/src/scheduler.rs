@@ -39,7 +39,10 @@ enum Spacing {
 impl Ddim {
     /// Reads `scheduler_config.json`.
     pub(crate) fn open(file: &Path) -> Result<Self, LoadError> {
-        let config = Config::open(file)?;
+        Self::read(&Config::open(file)?)
+    }
+
+    fn read(config: &Config) -> Result<Self, LoadError> {
         for (field, only) in [("thresholding", false), ("rescale_betas_zero_snr", false)] {
             config.require(field, &only.into())?;
         }
@@ -51,7 +54,7 @@ impl Ddim {
             "linear" => (0..steps).map(|i| line(first, last, i)).collect(),
             "scaled_linear" => (0..steps).map(|i| line(first.sqrt(), last.sqrt(), i).powi(2)).collect(),
             "squaredcos_cap_v2" => (0..steps).map(|i| cosine_beta(i, steps)).collect(),
-            other => return Err(unknown(&config, "beta_schedule", other, "linear, scaled_linear, squaredcos_cap_v2")),
+            other => return Err(unknown(config, "beta_schedule", other, "linear, scaled_linear, squaredcos_cap_v2")),
         };
         if let Some(beta) = betas.iter().find(|beta| !(0.0..1.0).contains(*beta)) {
             return Err(config.error("beta_end", format!("makes a beta of {beta}, expected 0 to 1")));
@@ -67,13 +70,13 @@ impl Ddim {
             "epsilon" => Prediction::Epsilon,
             "v_prediction" => Prediction::Velocity,
             "sample" => Prediction::Sample,
-            other => return Err(unknown(&config, "prediction_type", other, "epsilon, v_prediction, sample")),
+            other => return Err(unknown(config, "prediction_type", other, "epsilon, v_prediction, sample")),
         };
         let spacing = match config.text_or("timestep_spacing", "leading")? {
             "leading" => Spacing::Leading,
             "trailing" => Spacing::Trailing,
             "linspace" => Spacing::Linspace,
-            other => return Err(unknown(&config, "timestep_spacing", other, "leading, trailing, linspace")),
+            other => return Err(unknown(config, "timestep_spacing", other, "leading, trailing, linspace")),
         };
         // Only DDIM clips unless told not to; clipping is meant for pixels and spoils latents.
         let clips =
@@ -148,4 +151,45 @@ fn cosine_beta(i: usize, steps: usize) -> f64 {
 
 fn unknown(config: &Config, field: &str, found: &str, known: &str) -> LoadError {
     config.error(field, format!("is `{found}`; supported are {known}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ddim;
+    use crate::config::Config;
+    use candle_core::{Device, Tensor};
+    use serde_json::Value;
+    use std::path::Path;
+
+    fn floats(value: &Value) -> Vec<f32> {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    #[test]
+    fn every_schedule_visits_the_steps_and_takes_the_step_of_diffusers() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/schedules.json");
+        let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        assert_eq!(cases.len(), 27);
+        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
+        for case in &cases {
+            let ddim = Ddim::read(&Config::of(&case["config"])).unwrap();
+            for (count, run) in case["runs"].as_object().unwrap() {
+                let count: usize = count.parse().unwrap();
+                let times: Vec<usize> = serde_json::from_value(run["times"].clone()).unwrap();
+                assert_eq!(ddim.times(count), times, "{case}");
+                let step = ddim.step(&tensor(&[0.7, -1.9]), &tensor(&[0.4, 1.1]), times[count / 2], count).unwrap();
+                for (found, expected) in step.to_vec1::<f32>().unwrap().iter().zip(floats(&run["step"])) {
+                    let allowed = 1e-5 * expected.abs().max(1.0);
+                    assert!((found - expected).abs() <= allowed, "{count} {found} {expected} {}", case["config"]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_ddims_own_configuration_clips_unless_told() {
+        let clip = |class: &str| Ddim::read(&Config::of(&serde_json::json!({ "_class_name": class }))).unwrap().clip;
+        assert_eq!(clip("DDIMScheduler"), Some(1.0));
+        assert_eq!(clip("EulerDiscreteScheduler"), None);
+    }
 }

@@ -8,7 +8,7 @@ use crate::LoadError;
 use crate::attention::Attention;
 use crate::blocks::{Downsample, Norms, Resnet, Upsample};
 use crate::config::Config;
-use crate::layers::{Conv2d, GroupNorm, Linear};
+use crate::layers::{Conv2d, GroupNorm, Linear, add};
 use crate::weights::{WeightFile, Weights};
 
 /// Encoder and decoder. Latents are scaled to unit variance.
@@ -244,7 +244,7 @@ impl Middle {
             let (batch, channels, height, width) = x.dims4()?;
             let pixels = norm.forward(&x)?.flatten_from(2)?.transpose(1, 2)?;
             let seen = attention.to_itself(&pixels, None)?.transpose(1, 2)?.contiguous()?;
-            x = (seen.reshape((batch, channels, height, width))? + x)?;
+            x = add(&seen.reshape((batch, channels, height, width))?, &x)?;
         }
         self.after.forward(&x, None)
     }

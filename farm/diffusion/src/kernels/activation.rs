@@ -1,6 +1,6 @@
-//! SiLU, GEGLU and softmax in one pass each.
+//! SiLU, GEGLU, a row's softmax and addition in one pass each.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{exp, floats, vectorised};
@@ -18,9 +18,9 @@ pub(crate) fn geglu(x: &Tensor) -> Result<Tensor> {
     x.contiguous()?.apply_op1_no_bwd(&Geglu)
 }
 
-/// Softmax over the last dimension.
-pub(crate) fn softmax(x: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1_no_bwd(&Softmax)
+/// a + b, of equal shape.
+pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    a.contiguous()?.apply_op2_no_bwd(&b.contiguous()?, &Add)
 }
 
 #[inline(always)]
@@ -86,35 +86,38 @@ impl CustomOp1 for Geglu {
     }
 }
 
-struct Softmax;
+struct Add;
 
-impl CustomOp1 for Softmax {
+impl CustomOp2 for Add {
     fn name(&self) -> &'static str {
-        "softmax"
+        "add"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Some(&width) = layout.dims().last() else { candle_core::bail!("softmax takes at least one dimension") };
-        let x = floats(x, layout)?;
-        let mut out = vec![0.0; x.len()];
-        let piece = PIECE.div_ceil(width) * width;
-        out.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(out, x)| {
-            for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                vectorised(
-                    #[inline(always)]
-                    || softmax_row(x, out),
-                );
-            }
+    fn cpu_fwd(
+        &self,
+        a: &CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (a, b) = (floats(a, a_layout)?, floats(b, b_layout)?);
+        let mut out = vec![0.0; a.len()];
+        out.par_chunks_mut(PIECE).zip(a.par_chunks(PIECE).zip(b.par_chunks(PIECE))).for_each(|(out, (a, b))| {
+            vectorised(
+                #[inline(always)]
+                || out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (&a, &b))| *o = a + b),
+            );
         });
-        Ok((CpuStorage::F32(out), layout.shape().clone()))
+        Ok((CpuStorage::F32(out), a_layout.shape().clone()))
     }
 }
 
+/// softmax(scale · x).
 #[inline(always)]
-fn softmax_row(x: &[f32], out: &mut [f32]) {
+pub(super) fn softmax_row(x: &[f32], out: &mut [f32], scale: f32) {
     const LANES: usize = 16;
     let top = x.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
-    out.iter_mut().zip(x).for_each(|(o, &x)| *o = exp(x - top));
+    out.iter_mut().zip(x).for_each(|(o, &x)| *o = exp((x - top) * scale));
     // Sixteen partial sums: a single one would keep the loop from becoming vector code.
     let mut sums = [0.0f32; LANES];
     let chunks = out.chunks_exact(LANES);

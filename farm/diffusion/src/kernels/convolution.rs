@@ -4,14 +4,13 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-use super::floats;
+use super::matrix::{View, add_product};
+use super::{SHARES, floats};
 
 /// Output pixels per strip: enough for the matrix product to run at full speed.
 const STRIP: usize = 1024;
 /// Floats that a strip's unfolded input may take (16 MB a thread).
 const UNFOLDED: usize = 1 << 22;
-/// Strips that a whole batch is cut into at least, where they stay useful: work for a few threads.
-const SHARES: usize = 4;
 
 thread_local! {
     /// The unfolded strip, kept from one convolution to the next.
@@ -71,7 +70,11 @@ impl CustomOp3 for Conv2d {
                     columns.resize(columns.len().max(taps * pixels), 0.0);
                     let columns = &mut columns[..taps * pixels];
                     self.unfold(picture, &s, top..bottom, columns);
-                    product(weight, columns, depth, taps, pixels)
+                    let mut product = vec![0.0; depth * pixels];
+                    let kernels = View { values: weight, row: taps, column: 1 };
+                    let columns = View { values: columns, row: pixels, column: 1 };
+                    add_product(&mut product, pixels, kernels, columns, (depth, taps, pixels));
+                    product
                 })
             })
             .collect();
@@ -117,37 +120,4 @@ impl Conv2d {
             }
         }
     }
-}
-
-/// (m, k) × (k, n) → (m, n), row-major, on this thread alone.
-fn product(left: &[f32], right: &[f32], m: usize, k: usize, n: usize) -> Vec<f32> {
-    assert!(left.len() == m * k && right.len() == k * n, "a matrix does not have its size");
-    let mut out = vec![0.0; m * n];
-    let (k_stride, n_stride) = (k as isize, n as isize);
-    #[expect(unsafe_code, reason = "the matrix product's only interface takes pointers")]
-    // SAFETY: the three matrices are row-major and dense, their lengths were checked above, and `out` is borrowed alone.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n_stride,
-            false,
-            left.as_ptr(),
-            1,
-            k_stride,
-            right.as_ptr(),
-            1,
-            n_stride,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-    out
 }

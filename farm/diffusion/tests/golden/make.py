@@ -1,0 +1,193 @@
+"""Makes the golden files beside it from diffusers and transformers: `python make.py PACK`.
+
+`tiny/` is a randomly initialised model with every convention of Stable Diffusion 1.5 (4 latent channels, convolutions as
+outer projections, 8 heads, PNDM's schedule) and what it computes; `pack.safetensors` is what PACK's models compute. Run
+it again when the pack's weights change. The Rust tests read these files and need no Python.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+HERE = Path(__file__).parent
+GUIDANCE = 3.0
+PROMPT = "close shot of a woman, light skin, long red hair, round glasses, at night"
+NEGATIVE = "a man with a beard"
+TEXTS = [
+    "",
+    PROMPT,
+    "  A Man,\n  SMILING;\t42 freckles... don't they've I'm we'll  ",
+    "naïve café — «Straße» 東京 Ωmega ½ 🙂 e\u0301",
+    "<|startoftext|> in the middle <|endoftext|> of it",
+    "moustache " * 80,
+]
+
+
+def noise(seed, *shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def golden(pipe, adapter, height, width):
+    """Every part's output on fixed inputs, and one short guided run."""
+    channels = pipe.unet.config.in_channels
+    ids = {}
+    for name, text in (("prompt", PROMPT), ("negative", NEGATIVE)):
+        padded = pipe.tokenizer(text, padding="max_length", truncation=True, return_tensors="pt")
+        ids[name] = padded.input_ids
+    text = pipe.text_encoder(torch.cat([ids["negative"], ids["prompt"]])).last_hidden_state
+    latent = noise(1, 1, channels, height, width)
+    out = {"text": text, "latent": latent, "unet": pipe.unet(latent, 341, text[1:]).sample}
+
+    picture = noise(2, 1, 3, 8 * 6, 8 * 4).clamp(-1, 1)
+    small = noise(3, 1, channels, 6, 4)
+    out["picture"], out["small"] = picture, small
+    factor = pipe.vae.config.scaling_factor
+    out["encoded"] = pipe.vae.encode(picture).latent_dist.mean * factor
+    out["decoded"] = pipe.vae.decode(small / factor).sample
+
+    scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+    scheduler.set_timesteps(4)
+    out["times"] = scheduler.timesteps.to(torch.float32)
+    run = latent
+    for i, time in enumerate(scheduler.timesteps):
+        without, with_ = pipe.unet(torch.cat([run, run]), time, text).sample.chunk(2)
+        run = scheduler.step(without + GUIDANCE * (with_ - without), time, run).prev_sample
+        out[f"run.{i}"] = run
+    out["noised"] = scheduler.add_noise(latent, noise(4, *latent.shape), scheduler.timesteps[1:2])
+    out["noise"] = noise(4, *latent.shape)
+
+    if adapter:
+        pipe.load_ip_adapter(str(adapter.parent), subfolder="", weight_name=adapter.name, image_encoder_folder=None)
+        pipe.set_ip_adapter_scale(0.8)
+        face = torch.nn.functional.normalize(noise(5, 512), dim=0)
+        condition = {"image_embeds": [face.view(1, 1, 512)]}
+        out["face"] = face
+        out["unet.identity"] = pipe.unet(latent, 341, text[1:], added_cond_kwargs=condition).sample
+    return {name: value.detach().float().contiguous() for name, value in out.items()}
+
+
+def tiny_tokenizer(folder):
+    """CLIP's 256 byte letters, each also as a word's end, and a few merges."""
+    letters = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [256 + i for i in range(256 - len(letters))]
+    base = [chr(c) for c in letters + others]
+    merges = [("a", "n"), ("m", "an</w>"), ("an", "d</w>"), ("h", "a"), ("ha", "i"), ("hai", "r</w>"), ("'", "s</w>")]
+    merges.insert(1, ("a", "n</w>"))
+    words = base + [b + "</w>" for b in base] + [a + b for a, b in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}, ensure_ascii=False))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+    end = {"__type": "AddedToken", "content": "<|endoftext|>", "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+    config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 24, "do_lower_case": True}
+    config |= {"bos_token": "<|startoftext|>", "eos_token": end, "unk_token": end, "pad_token": "<|endoftext|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1))
+    return len(words)
+
+
+def tiny(folder):
+    """Writes a small random model as a diffusers folder, in float16."""
+    torch.manual_seed(0)
+    vocabulary = tiny_tokenizer(folder / "tokenizer")
+    ends = {"bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1, "pad_token_id": vocabulary - 1}
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=vocabulary, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+            max_position_embeddings=24, projection_dim=16, initializer_factor=20.0, **ends,
+        )
+    )
+    unet = UNet2DConditionModel(
+        sample_size=8, in_channels=4, out_channels=4, block_out_channels=(16, 24, 32), layers_per_block=2,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=16, attention_head_dim=8, norm_num_groups=8,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8, 8, 16), latent_channels=4, layers_per_block=1, norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, sample_size=64,
+    )
+    for model, name, old, new in (
+        (text, "text_encoder", "model", "model"),
+        (unet, "unet", "diffusion_pytorch_model", "diffusion_pytorch_model"),
+        (vae, "vae", "diffusion_pytorch_model", "diffusion_pytorch_model.fp16"),
+    ):
+        model.eval().half().save_pretrained(folder / name)
+        weights = load_file(folder / name / f"{old}.safetensors")
+        (folder / name / f"{old}.safetensors").unlink()
+        if name == "text_encoder":  # as Stable Diffusion's own files name them
+            weights = {f"text_model.{k.removeprefix('text_model.')}": v for k, v in weights.items()}
+            weights["text_model.embeddings.position_ids"] = torch.arange(24).view(1, 24)
+        if name == "vae":
+            short = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+            for long, old_name in short.items():
+                weights = {k.replace(f"attentions.0.{long}.", f"attentions.0.{old_name}."): v for k, v in weights.items()}
+        save_file(weights, folder / name / f"{new}.safetensors", metadata={"format": "pt"})
+    schedule = {
+        "_class_name": "PNDMScheduler", "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
+        "clip_sample": False, "num_train_timesteps": 1000, "set_alpha_to_one": False, "skip_prk_steps": True,
+        "steps_offset": 1,
+    }
+    (folder / "scheduler").mkdir(exist_ok=True)
+    (folder / "scheduler/scheduler_config.json").write_text(json.dumps(schedule, indent=1))
+    index = {
+        "_class_name": "StableDiffusionPipeline", "scheduler": ["diffusers", "PNDMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index, indent=1))
+    parts = {
+        "tokenizer": CLIPTokenizer.from_pretrained(folder / "tokenizer"), "scheduler": DDIMScheduler(**kept(schedule)),
+        "text_encoder": text.float(), "unet": unet.float(), "vae": vae.float(),
+    }
+    nothing = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    return StableDiffusionPipeline(**parts, **nothing)
+
+
+def kept(schedule):
+    """The fields of PNDM's schedule that DDIM knows; a missing `clip_sample` must not become true."""
+    return {k: v for k, v in schedule.items() if k not in ("_class_name", "skip_prk_steps")}
+
+
+def tokens(pipe):
+    padded = pipe.tokenizer(TEXTS, padding="max_length", truncation=True)
+    return [{"text": text, "ids": ids} for text, ids in zip(TEXTS, padded.input_ids)]
+
+
+def schedules():
+    """The steps that runs of several lengths visit, and one step of each prediction with clipping."""
+    cases = []
+    for spacing in ("leading", "trailing", "linspace"):
+        for curve in ("linear", "scaled_linear", "squaredcos_cap_v2"):
+            for prediction in ("epsilon", "v_prediction", "sample"):
+                config = {"timestep_spacing": spacing, "beta_schedule": curve, "prediction_type": prediction}
+                config |= {"steps_offset": 1, "set_alpha_to_one": prediction == "sample", "clip_sample": curve == "linear"}
+                scheduler = DDIMScheduler(**config)
+                runs = {}
+                for count in (1, 3, 16, 50):
+                    scheduler.set_timesteps(count)
+                    time = scheduler.timesteps[count // 2]
+                    step = scheduler.step(torch.tensor([0.7, -1.9]), time, torch.tensor([0.4, 1.1])).prev_sample
+                    runs[count] = {"times": scheduler.timesteps.tolist(), "step": step.tolist()}
+                cases.append({"config": config, "runs": runs})
+    return cases
+
+
+@torch.no_grad()
+def main():
+    pack = Path(sys.argv[1])
+    torch.use_deterministic_algorithms(True)
+    pipe = tiny(HERE / "tiny")
+    save_file(golden(pipe, None, 6, 10), HERE / "tiny.safetensors")
+    real = StableDiffusionPipeline.from_pretrained(pack, variant="fp16", torch_dtype=torch.float32)
+    save_file(golden(real, pack / "ip_adapter/ip-adapter-faceid.safetensors", 14, 24), HERE / "pack.safetensors")
+    both = {"tiny": tokens(pipe), "pack": tokens(real)}
+    (HERE / "tokens.json").write_text(json.dumps(both, ensure_ascii=True, indent=1) + "\n")
+    (HERE / "schedules.json").write_text(json.dumps(schedules()) + "\n")
+
+
+if __name__ == "__main__":
+    main()
