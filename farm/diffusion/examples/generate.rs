@@ -1,9 +1,11 @@
 //! Renders a prompt to a PNG and tells how long it took:
-//! `generate FOLDER PROMPT OUT.png [--size 192x112] [--seed 1] [--steps 20] [--guidance 3] [--identity FACE.json]`.
+//! `generate FOLDER PROMPT OUT.png [--size 192x112] [--seed 1] [--steps 20] [--guidance 3] [--negative TEXT]
+//! [--identity FACE.json] [--repeat 1]`.
 //!
 //! FACE.json is a list of 512 numbers, a face embedding of length 1. FOLDER/ip_adapter/ip-adapter-faceid.safetensors is
 //! used where an identity is given.
 #![expect(clippy::print_stdout, reason = "an example talks to the terminal")]
+#![expect(clippy::disallowed_methods, reason = "it measures by the wall clock")]
 
 use greenroom_diffusion::{Device, IdentityTokens, Request, StableDiffusion};
 use std::error::Error;

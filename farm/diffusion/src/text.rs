@@ -62,7 +62,7 @@ impl TextEncoder {
             eps: config.number_or("layer_norm_eps", 1e-5)?,
             activation,
         };
-        if shape.width % shape.heads != 0 {
+        if !shape.width.is_multiple_of(shape.heads) {
             let problem = format!("is {}, which does not divide hidden_size, {}", shape.heads, shape.width);
             return Err(config.error("num_attention_heads", problem));
         }

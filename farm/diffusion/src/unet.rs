@@ -1,15 +1,18 @@
 //! UNet2DConditionModel as Stable Diffusion 1 and 2 use it (Ronneberger et al. 2015, Rombach et al. 2022), read from a
 //! diffusers folder. <https://huggingface.co/docs/diffusers/api/models/unet2d-cond>
 
+mod config;
+
 use candle_core::{Device, Tensor};
 use std::path::Path;
 
 use crate::LoadError;
 use crate::attention::{Attention, IdentityInput, Memory};
-use crate::blocks::{Downsample, Norms, Resnet, SpatialTransformer, TransformerShape, Upsample};
-use crate::config::Config;
+use crate::blocks::{Downsample, Resnet, SpatialTransformer, TransformerShape, Upsample};
 use crate::layers::{Conv2d, GroupNorm, Linear, silu};
 use crate::weights::{WeightFile, Weights};
+
+pub(crate) use config::UnetConfig;
 
 /// Predicts noise (or velocity, or the picture) from a noisy latent, a time and a text.
 pub(crate) struct Unet {
@@ -22,24 +25,6 @@ pub(crate) struct Unet {
     up: Vec<UpBlock>,
     norm_out: GroupNorm,
     conv_out: Conv2d,
-}
-
-/// The sizes of a UNet, checked.
-pub(crate) struct UnetConfig {
-    /// Channels of the latent.
-    pub(crate) channels: usize,
-    /// Width of the text's vectors.
-    pub(crate) context: usize,
-    widths: Vec<usize>,
-    resnets: Vec<usize>,
-    transformers: Vec<usize>,
-    heads: Vec<usize>,
-    down_attends: Vec<bool>,
-    up_attends: Vec<bool>,
-    linear: bool,
-    cosine_first: bool,
-    frequency_shift: f64,
-    norms: Norms,
 }
 
 /// Everything that a picture's cross-attentions see, one memory for each, in the order of [`Unet::cross_attentions`].
@@ -181,72 +166,6 @@ impl Unet {
 }
 
 impl UnetConfig {
-    fn open(file: &Path) -> Result<Self, LoadError> {
-        let config = Config::open(file)?;
-        for (field, only) in UNSUPPORTED {
-            config.require(field, &serde_json::from_str(only).unwrap_or_default())?;
-        }
-        let widths = config.counts("block_out_channels")?;
-        let blocks = widths.len();
-        let attends = |field: &str, with: &str, without: &str| {
-            let types = config.texts(field)?;
-            if types.len() != blocks {
-                return Err(config.error(field, format!("has {} entries for {blocks} blocks", types.len())));
-            }
-            let attends = |name: &&str| match *name {
-                name if name == with => Ok(true),
-                name if name == without => Ok(false),
-                other => Err(config.error(field, format!("holds `{other}`; `{with}` and `{without}` are supported"))),
-            };
-            types.iter().map(attends).collect::<Result<Vec<_>, _>>()
-        };
-        let this = Self {
-            channels: config.count("in_channels")?,
-            context: config.count("cross_attention_dim")?,
-            resnets: config.per_block("layers_per_block", blocks, 2)?,
-            transformers: config.per_block("transformer_layers_per_block", blocks, 1)?,
-            // What diffusers calls the heads' size here is their number.
-            heads: config.per_block("attention_head_dim", blocks, 8)?,
-            down_attends: attends("down_block_types", "CrossAttnDownBlock2D", "DownBlock2D")?,
-            up_attends: attends("up_block_types", "CrossAttnUpBlock2D", "UpBlock2D")?,
-            linear: config.flag_or("use_linear_projection", false)?,
-            cosine_first: config.flag_or("flip_sin_to_cos", true)?,
-            frequency_shift: config.number_or("freq_shift", 0.0)?,
-            norms: Norms { groups: config.count_or("norm_num_groups", 32)?, eps: config.number_or("norm_eps", 1e-5)? },
-            widths,
-        };
-        this.check(&config)?;
-        Ok(this)
-    }
-
-    fn check(&self, config: &Config) -> Result<(), LoadError> {
-        if config.count_or("out_channels", self.channels)? != self.channels {
-            return Err(config.error("out_channels", format!("differs from in_channels, {}", self.channels)));
-        }
-        for (&width, &heads) in self.widths.iter().zip(&self.heads) {
-            if width % self.norms.groups != 0 {
-                let problem = format!("is {}, which does not divide {width} channels", self.norms.groups);
-                return Err(config.error("norm_num_groups", problem));
-            }
-            if width % heads != 0 {
-                let problem = format!("asks for {heads} heads, which do not divide {width} channels");
-                return Err(config.error("attention_head_dim", problem));
-            }
-            if width % 2 != 0 {
-                return Err(config.error("block_out_channels", format!("holds {width}, expected even numbers")));
-            }
-        }
-        Ok(())
-    }
-
-    fn blocks(&self) -> usize {
-        self.widths.len()
-    }
-
-    fn time_width(&self) -> usize {
-        4 * self.widths[0]
-    }
-
     fn transformer(&self, weights: &Weights<'_>, level: usize) -> Result<SpatialTransformer, LoadError> {
         let shape = TransformerShape {
             width: self.widths[level],
@@ -306,36 +225,3 @@ impl UnetConfig {
         })
     }
 }
-
-/// Fields that change the network in ways that Stable Diffusion 1 and 2 do not use, and the one value (JSON) that is built.
-const UNSUPPORTED: &[(&str, &str)] = &[
-    ("_class_name", "\"UNet2DConditionModel\""),
-    ("act_fn", "\"silu\""),
-    ("mid_block_type", "\"UNetMidBlock2DCrossAttn\""),
-    ("time_embedding_type", "\"positional\""),
-    ("resnet_time_scale_shift", "\"default\""),
-    ("attention_type", "\"default\""),
-    ("center_input_sample", "false"),
-    ("class_embeddings_concat", "false"),
-    ("dual_cross_attention", "false"),
-    ("only_cross_attention", "false"),
-    ("mid_block_only_cross_attention", "false"),
-    ("resnet_skip_time_act", "false"),
-    ("conv_in_kernel", "3"),
-    ("conv_out_kernel", "3"),
-    ("downsample_padding", "1"),
-    ("mid_block_scale_factor", "1"),
-    ("resnet_out_scale_factor", "1"),
-    ("addition_embed_type", "null"),
-    ("class_embed_type", "null"),
-    ("cross_attention_norm", "null"),
-    ("encoder_hid_dim", "null"),
-    ("encoder_hid_dim_type", "null"),
-    ("num_attention_heads", "null"),
-    ("num_class_embeds", "null"),
-    ("reverse_transformer_layers_per_block", "null"),
-    ("time_cond_proj_dim", "null"),
-    ("time_embedding_act_fn", "null"),
-    ("time_embedding_dim", "null"),
-    ("timestep_post_act", "null"),
-];

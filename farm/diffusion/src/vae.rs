@@ -125,7 +125,7 @@ impl Shape {
             }
         }
         let groups = config.count_or("norm_num_groups", 32)?;
-        if let Some(width) = widths.iter().find(|&width| width % groups != 0) {
+        if let Some(width) = widths.iter().find(|width| !width.is_multiple_of(groups)) {
             let problem = format!("is {groups}, which does not divide {width} channels");
             return Err(config.error("norm_num_groups", problem));
         }

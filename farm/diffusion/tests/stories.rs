@@ -152,6 +152,13 @@ fn a_damaged_folder_is_refused_by_file_and_cause() {
     assert!(matches!(error, LoadError::MissingTensor { tensor, .. } if tensor == "image_proj.proj.0.weight"));
 }
 
+#[test]
+fn a_model_can_be_handed_to_another_thread() {
+    let model = tiny();
+    let here = make(&model, &request());
+    assert_eq!(std::thread::spawn(move || make(&model, &request())).join().unwrap(), here);
+}
+
 type Damage = (&'static str, fn(&Path), &'static str);
 
 const DAMAGES: &[Damage] = &[

@@ -1,0 +1,129 @@
+//! The sizes of a UNet, from its `config.json`.
+
+use std::path::Path;
+
+use crate::LoadError;
+use crate::blocks::Norms;
+use crate::config::Config;
+
+/// The sizes of a UNet, checked.
+pub(crate) struct UnetConfig {
+    /// Channels of the latent.
+    pub(crate) channels: usize,
+    /// Width of the text's vectors.
+    pub(crate) context: usize,
+    pub(super) widths: Vec<usize>,
+    pub(super) resnets: Vec<usize>,
+    pub(super) transformers: Vec<usize>,
+    pub(super) heads: Vec<usize>,
+    pub(super) down_attends: Vec<bool>,
+    pub(super) up_attends: Vec<bool>,
+    pub(super) linear: bool,
+    pub(super) cosine_first: bool,
+    pub(super) frequency_shift: f64,
+    pub(super) norms: Norms,
+}
+
+impl UnetConfig {
+    /// Reads a `config.json` and refuses what is not built.
+    pub(super) fn open(file: &Path) -> Result<Self, LoadError> {
+        let config = Config::open(file)?;
+        for (field, only) in UNSUPPORTED {
+            config.require(field, &serde_json::from_str(only).unwrap_or_default())?;
+        }
+        let widths = config.counts("block_out_channels")?;
+        let blocks = widths.len();
+        let attends = |field: &str, with: &str, without: &str| {
+            let types = config.texts(field)?;
+            if types.len() != blocks {
+                return Err(config.error(field, format!("has {} entries for {blocks} blocks", types.len())));
+            }
+            let attends = |name: &&str| match *name {
+                name if name == with => Ok(true),
+                name if name == without => Ok(false),
+                other => Err(config.error(field, format!("holds `{other}`; `{with}` and `{without}` are supported"))),
+            };
+            types.iter().map(attends).collect::<Result<Vec<_>, _>>()
+        };
+        let this = Self {
+            channels: config.count("in_channels")?,
+            context: config.count("cross_attention_dim")?,
+            resnets: config.per_block("layers_per_block", blocks, 2)?,
+            transformers: config.per_block("transformer_layers_per_block", blocks, 1)?,
+            // What diffusers calls the heads' size here is their number.
+            heads: config.per_block("attention_head_dim", blocks, 8)?,
+            down_attends: attends("down_block_types", "CrossAttnDownBlock2D", "DownBlock2D")?,
+            up_attends: attends("up_block_types", "CrossAttnUpBlock2D", "UpBlock2D")?,
+            linear: config.flag_or("use_linear_projection", false)?,
+            cosine_first: config.flag_or("flip_sin_to_cos", true)?,
+            frequency_shift: config.number_or("freq_shift", 0.0)?,
+            norms: Norms { groups: config.count_or("norm_num_groups", 32)?, eps: config.number_or("norm_eps", 1e-5)? },
+            widths,
+        };
+        this.check(&config)?;
+        Ok(this)
+    }
+
+    fn check(&self, config: &Config) -> Result<(), LoadError> {
+        if config.count_or("out_channels", self.channels)? != self.channels {
+            return Err(config.error("out_channels", format!("differs from in_channels, {}", self.channels)));
+        }
+        for (&width, &heads) in self.widths.iter().zip(&self.heads) {
+            if !width.is_multiple_of(self.norms.groups) {
+                let problem = format!("is {}, which does not divide {width} channels", self.norms.groups);
+                return Err(config.error("norm_num_groups", problem));
+            }
+            if !width.is_multiple_of(heads) {
+                let problem = format!("asks for {heads} heads, which do not divide {width} channels");
+                return Err(config.error("attention_head_dim", problem));
+            }
+            if !width.is_multiple_of(2) {
+                return Err(config.error("block_out_channels", format!("holds {width}, expected even numbers")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Levels of resolution.
+    pub(super) fn blocks(&self) -> usize {
+        self.widths.len()
+    }
+
+    /// Width of an embedded time.
+    pub(super) fn time_width(&self) -> usize {
+        4 * self.widths[0]
+    }
+}
+
+/// Fields that change the network in ways that Stable Diffusion 1 and 2 do not use, and the one value (JSON) that is built.
+const UNSUPPORTED: &[(&str, &str)] = &[
+    ("_class_name", "\"UNet2DConditionModel\""),
+    ("act_fn", "\"silu\""),
+    ("mid_block_type", "\"UNetMidBlock2DCrossAttn\""),
+    ("time_embedding_type", "\"positional\""),
+    ("resnet_time_scale_shift", "\"default\""),
+    ("attention_type", "\"default\""),
+    ("center_input_sample", "false"),
+    ("class_embeddings_concat", "false"),
+    ("dual_cross_attention", "false"),
+    ("only_cross_attention", "false"),
+    ("mid_block_only_cross_attention", "false"),
+    ("resnet_skip_time_act", "false"),
+    ("conv_in_kernel", "3"),
+    ("conv_out_kernel", "3"),
+    ("downsample_padding", "1"),
+    ("mid_block_scale_factor", "1"),
+    ("resnet_out_scale_factor", "1"),
+    ("addition_embed_type", "null"),
+    ("class_embed_type", "null"),
+    ("cross_attention_norm", "null"),
+    ("encoder_hid_dim", "null"),
+    ("encoder_hid_dim_type", "null"),
+    ("num_attention_heads", "null"),
+    ("num_class_embeds", "null"),
+    ("reverse_transformer_layers_per_block", "null"),
+    ("time_cond_proj_dim", "null"),
+    ("time_embedding_act_fn", "null"),
+    ("time_embedding_dim", "null"),
+    ("timestep_post_act", "null"),
+];
