@@ -61,11 +61,14 @@ fn command(config: &Config, address: &str) -> Command {
         .arg(config.state.join("worker.token"))
         .arg("--artifacts")
         .arg(config.state.join("artifacts"))
+        .arg("--scratch")
+        .arg(config.state.join("scratch"))
         .arg("--pack")
         .arg(&config.pack)
         .arg("--threads")
         .arg(config.threads.to_string())
         .arg("--until-stdin-closes")
+        .env("RAYON_NUM_THREADS", config.threads.to_string())
         .stdin(Stdio::piped())
         .kill_on_drop(true);
     if let Some(library) = &config.onnxruntime {

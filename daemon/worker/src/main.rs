@@ -1,2 +1,68 @@
 //! One process per device: runs profile, generate, validate and assemble tasks.
-fn main() {}
+
+mod attach;
+mod clock;
+mod fault;
+mod models;
+mod run;
+
+use clap::Parser;
+use std::{path::PathBuf, process::ExitCode};
+
+/// A Greenroom worker. The daemon starts it; by hand it is needed on other machines only.
+#[derive(Clone, Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// The daemon's address, http://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    pub daemon: String,
+    /// File with the worker token, worker.token in the daemon's state folder.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: PathBuf,
+    /// The farm's artifact folder.
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: PathBuf,
+    /// Scratch space; emptied after each task.
+    #[arg(long, value_name = "DIR")]
+    pub scratch: PathBuf,
+    /// The folder of the models, with its pack.toml.
+    #[arg(long, value_name = "DIR")]
+    pub pack: PathBuf,
+    /// ONNX Runtime's shared library.
+    #[arg(long, env = "GREENROOM_ONNXRUNTIME", value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Threads; outputs are the same bytes for the same number.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub threads: usize,
+    /// Exit when standard input closes: the daemon that started this worker has gone.
+    #[arg(long)]
+    pub until_stdin_closes: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("GREENROOM_LOG");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")))
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    greenroom_media::init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the async runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(attach::work(args));
+    // A task that still computes is not waited for: its lease is lost with the stream.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            tracing::error!(remedy = problem.remedy, "{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! How long things took, for reports. Nothing is decided by it.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// Seconds by stage.
+#[derive(Debug, Default)]
+pub(crate) struct Timings(BTreeMap<&'static str, Duration>);
+
+impl Timings {
+    /// Runs a stage and adds its time.
+    pub(crate) fn of<T>(&mut self, stage: &'static str, run: impl FnOnce() -> T) -> T {
+        let started = now();
+        let value = run();
+        *self.0.entry(stage).or_default() += started.elapsed();
+        value
+    }
+
+    /// As reports have them.
+    pub(crate) fn seconds(&self) -> BTreeMap<String, f64> {
+        self.0.iter().map(|(stage, time)| ((*stage).to_owned(), time.as_secs_f64())).collect()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the worker's one clock; it only measures")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,117 @@
+//! The pack's models: each is checked against its digest, loaded when a task first needs it, and kept.
+
+use greenroom_diffusion::{Device, StableDiffusion};
+use greenroom_domain::{Digest, ModelFile, ModelRole, ModelsUsed, Pack, Problem, ProblemKind};
+use greenroom_identity::{Detector, Embedder, init_runtime};
+use sha2::{Digest as _, Sha256};
+use std::path::{Path, PathBuf};
+
+use crate::fault::Fault;
+
+/// The models of one pack on one device.
+pub(crate) struct Models {
+    /// What pack.toml says.
+    pub pack: Pack,
+    folder: PathBuf,
+    onnxruntime: Option<PathBuf>,
+    threads: usize,
+    detector: Option<Detector>,
+    embedder: Option<Embedder>,
+    diffusion: Option<StableDiffusion>,
+}
+
+impl Models {
+    /// Reads pack.toml; loads nothing yet.
+    pub(crate) fn open(folder: &Path, onnxruntime: Option<PathBuf>, threads: usize) -> Result<Self, Problem> {
+        let file = folder.join("pack.toml");
+        let text = std::fs::read_to_string(&file).map_err(|e| broken(&file, e))?;
+        let pack = Pack::parse(&text, &file.display().to_string())?;
+        let folder = folder.to_owned();
+        Ok(Self { pack, folder, onnxruntime, threads, detector: None, embedder: None, diffusion: None })
+    }
+
+    /// The face detector and the face embedder.
+    pub(crate) fn faces(&mut self) -> Result<(&mut Detector, &mut Embedder), Fault> {
+        if self.detector.is_none() || self.embedder.is_none() {
+            let library = self.onnxruntime.as_deref().ok_or_else(|| {
+                let remedy = "set GREENROOM_ONNXRUNTIME to libonnxruntime.so; `make demo` fetches it";
+                Problem::new(ProblemKind::Unavailable, "load ONNX Runtime", "library", "no path is configured", remedy)
+            })?;
+            init_runtime(library)?;
+            let detector = self.checked(ModelRole::Detector)?;
+            let embedder = self.checked(ModelRole::Embedder)?;
+            self.detector = Some(Detector::open(&detector, self.pack.identity.detect_size, self.threads)?);
+            self.embedder = Some(Embedder::open(&embedder, self.threads)?);
+        }
+        match (&mut self.detector, &mut self.embedder) {
+            (Some(detector), Some(embedder)) => Ok((detector, embedder)),
+            _ => unreachable!("both were opened above"),
+        }
+    }
+
+    /// The generator.
+    pub(crate) fn diffusion(&mut self) -> Result<&StableDiffusion, Fault> {
+        if self.diffusion.is_none() {
+            use ModelRole::{Index, IpAdapter, Scheduler, TextEncoder, Tokenizer, Unet, Vae};
+            for role in [Index, Tokenizer, TextEncoder, Unet, Vae, Scheduler] {
+                self.checked(role)?;
+            }
+            let adapter = self.pack.files(IpAdapter).next().is_some();
+            let adapter = if adapter { Some(self.checked(IpAdapter)?) } else { None };
+            self.diffusion = Some(StableDiffusion::open(&self.folder, adapter.as_deref(), &Device::Cpu)?);
+        }
+        self.diffusion.as_ref().ok_or_else(|| unreachable!("it was opened above"))
+    }
+
+    /// What goes into verdicts.
+    pub(crate) fn used(&self) -> Result<ModelsUsed, Fault> {
+        let digest = |role| Ok::<_, Fault>(self.only(role)?.sha256);
+        Ok(ModelsUsed {
+            pack: self.name(),
+            detector: digest(ModelRole::Detector)?,
+            embedder: digest(ModelRole::Embedder)?,
+            calibration: self.pack.identity.calibration.name.clone(),
+        })
+    }
+
+    /// Pack name and version, `puppet 1`.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.pack.name, self.pack.version)
+    }
+
+    /// The digest of the embedder file, which profiles carry.
+    pub(crate) fn embedder_digest(&self) -> Result<Digest, Fault> {
+        Ok(self.only(ModelRole::Embedder)?.sha256)
+    }
+
+    fn only(&self, role: ModelRole) -> Result<&ModelFile, Fault> {
+        self.pack.files(role).next().ok_or_else(|| {
+            let cause = format!("it has no file for the role {role:?}");
+            broken(&self.folder.join("pack.toml"), cause).into()
+        })
+    }
+
+    /// Compares the digests of a role's files; answers the path of the first.
+    fn checked(&self, role: ModelRole) -> Result<PathBuf, Fault> {
+        for file in self.pack.files(role) {
+            let path = self.folder.join(&file.file);
+            let found = digest(&path).map_err(|e| broken(&path, e))?;
+            if found != file.sha256 {
+                let cause = format!("its SHA-256 is {found}, pack.toml says {}", file.sha256);
+                return Err(broken(&path, cause).into());
+            }
+        }
+        Ok(self.folder.join(&self.only(role)?.file))
+    }
+}
+
+fn digest(path: &Path) -> std::io::Result<Digest> {
+    let mut hasher = Sha256::new();
+    std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
+    Ok(Digest::from_bytes(hasher.finalize().into()))
+}
+
+fn broken(path: &Path, cause: impl std::fmt::Display) -> Problem {
+    let remedy = "restore the pack from its release";
+    Problem::new(ProblemKind::Unavailable, "open pack", path.display().to_string(), cause, remedy)
+}

@@ -1,0 +1,151 @@
+//! Takes → clips, episode and contact sheet.
+
+use greenroom_domain::{AssembleShot, AssembleSpec, ClipOutput, Decision, FrameScore, Frames, Line, TaskOutput};
+use greenroom_media::{
+    CellState, Cue, EpisodeClip, SheetCell, SheetRow, VideoReader, contact_sheet, write_clip, write_episode,
+};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use super::{Bench, Progress, go_on};
+use crate::{clock::Timings, fault::Fault};
+
+/// Frames of each shot on the contact sheet.
+const CELLS: usize = 6;
+/// An IDR so little below the gate is shown as near.
+const NEAR: f32 = 0.15;
+
+pub(super) fn run(
+    bench: &Bench,
+    spec: &AssembleSpec,
+    scratch: &Path,
+    progress: &mut Progress<'_>,
+) -> Result<TaskOutput, Fault> {
+    let mut timings = Timings::default();
+    let (mut takes, mut clips, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+    let share = 0.5 / spec.shots.len().max(1) as f32;
+    for (number, shot) in spec.shots.iter().enumerate() {
+        go_on(progress(number as f32 * share, &format!("clip {}", shot.shot)))?;
+        let take = scratch.join(format!("{}.mkv", shot.shot));
+        bench.fetch(shot.take, &take)?;
+        let clip = scratch.join(format!("{}.mp4", shot.shot));
+        let frames = timings.of("clips", || write_clip(&take, &clip, draft(shot).as_deref()))?;
+        clips.push(ClipOutput { shot: shot.shot, video: bench.keep(&clip)?, draft: shot.is_draft() });
+        rows.push(timings.of("contact sheet", || row(spec, shot, &take))?);
+        takes.push((take, frames));
+    }
+    let parts: Vec<_> = spec
+        .shots
+        .iter()
+        .zip(&takes)
+        .map(|(shot, (take, frames)): (_, &(PathBuf, Frames))| EpisodeClip {
+            take,
+            draft: draft(shot),
+            subtitles: cues(&shot.dialogue, *frames),
+        })
+        .collect();
+    let episode = scratch.join("episode.mp4");
+    let mut frame = |done: u64, of: u64| -> ControlFlow<()> {
+        progress(0.5 + 0.5 * done as f32 / of.max(1) as f32, &format!("episode frame {done} of {of}"))
+    };
+    let plan =
+        timings.of("episode", || write_episode(&parts, &episode, spec.size, spec.fps, spec.crossfade, &mut frame))?;
+    let sheet = timings.of("contact sheet", || contact_sheet(&spec.title, &rows));
+    Ok(TaskOutput::Episode {
+        episode: bench.keep(&episode)?,
+        clips,
+        contact_sheet: bench.keep_png(&sheet)?,
+        duration: plan.total,
+        timings: timings.seconds(),
+    })
+}
+
+/// What the banner says; none for an accepted take.
+fn draft(shot: &AssembleShot) -> Option<String> {
+    match shot.verdict.decision {
+        Decision::Accept => None,
+        Decision::Reject { .. } => Some("DRAFT – identity below gate".into()),
+        Decision::Unscored { .. } => Some("DRAFT – face not found".into()),
+    }
+}
+
+/// Lines share the clip by their number of words, with a breath before the first and after the last.
+fn cues(dialogue: &[Line], length: Frames) -> Vec<Cue> {
+    let words: Vec<u64> = dialogue.iter().map(|l| l.text.split_whitespace().count().max(1) as u64).collect();
+    let total: u64 = words.iter().sum();
+    let breath = length.0 / 20;
+    let room = length.0 - 2 * breath;
+    let mut said = 0;
+    let cue = |(line, words): (&Line, &u64)| {
+        let at = |said: u64| Frames(breath + room * said / total);
+        let start = at(said);
+        said += words;
+        Cue { start, end: at(said), text: line.text.clone() }
+    };
+    dialogue.iter().zip(&words).map(cue).collect()
+}
+
+/// The shot on the contact sheet: some of the frames that were scored.
+fn row(spec: &AssembleSpec, shot: &AssembleShot, take: &Path) -> Result<SheetRow, Fault> {
+    let scored = &shot.verdict.frames;
+    let count = CELLS.min(scored.len());
+    let chosen: Vec<&FrameScore> = (0..count).map(|i| &scored[i * (scored.len() - 1) / (count - 1).max(1)]).collect();
+    let mut reader = VideoReader::open(take)?;
+    let mut cells = Vec::with_capacity(count);
+    while cells.len() < count {
+        let Some((number, picture)) = reader.next_frame()? else { break };
+        if let Some(score) = chosen.iter().find(|f| f.frame == number) {
+            let (score, state) = state(spec, shot, score);
+            cells.push(SheetCell { picture, label: format!("frame {number}"), score, state });
+        }
+    }
+    let verdict = match &shot.verdict.decision {
+        Decision::Accept if expected(shot).next().is_none() => "accepted: nobody expected".to_owned(),
+        Decision::Accept => {
+            let scores = shot.verdict.characters.iter().filter(|c| c.expected);
+            let scores = scores.filter_map(|c| Some(format!("{} p10 IDR {:.2}", c.character, c.p10?.0)));
+            format!("accepted: {}", scores.collect::<Vec<_>>().join(", "))
+        }
+        Decision::Reject { reasons } | Decision::Unscored { reasons } => {
+            format!("draft: {}", reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        }
+    };
+    let label = format!("Shot {} · take {}", shot.shot, shot.take_number);
+    Ok(SheetRow { label, verdict, accepted: !shot.is_draft(), cells })
+}
+
+fn expected(shot: &AssembleShot) -> impl Iterator<Item = &str> {
+    shot.verdict.characters.iter().filter(|c| c.expected).map(|c| c.character.as_str())
+}
+
+/// The lowest IDR of the expected faces in one frame, and what the gate says of it.
+fn state(spec: &AssembleSpec, shot: &AssembleShot, frame: &FrameScore) -> (Option<f32>, CellState) {
+    let of = |name: &str| {
+        let faces = frame.faces.iter().filter(|f| f.character.as_deref() == Some(name));
+        faces.filter_map(|f| Some(f.idr?.0)).next()
+    };
+    let lowest = expected(shot).map(of).reduce(|a, b| Some(a?.min(b?))).flatten();
+    let state = match lowest {
+        Some(idr) if idr >= spec.gate => CellState::Pass,
+        Some(idr) if idr >= spec.gate - NEAR => CellState::Near,
+        Some(_) => CellState::Fail,
+        None => CellState::Unscored,
+    };
+    (lowest, state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_follow_each_other_and_stay_inside_the_clip() {
+        let line = |text: &str| Line { character: "MARA".into(), parenthetical: None, text: text.into() };
+        let cues = cues(&[line("Who is there?"), line("Nobody.")], Frames(100));
+        assert_eq!(cues[0].end, cues[1].start);
+        assert!(cues[0].start.0 == 5 && cues[1].end.0 == 95);
+        assert!(cues[0].end.0 - cues[0].start.0 > cues[1].end.0 - cues[1].start.0);
+    }
+}

@@ -1,0 +1,97 @@
+//! What a worker can do, a file per task kind.
+
+mod assemble;
+mod generate;
+mod profile;
+mod validate;
+
+use greenroom_artifacts::ArtifactStore;
+use greenroom_domain::{Digest, Problem, ProblemKind, Spec, TaskOutput};
+use greenroom_identity::Profile;
+use image::RgbImage;
+use std::{
+    io::Cursor,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+
+use crate::{fault::Fault, models::Models};
+
+/// What tasks work with. One task at a time uses it.
+pub(crate) struct Bench {
+    /// The pack's models.
+    pub models: Models,
+    /// The farm's artifacts.
+    pub artifacts: ArtifactStore,
+    /// Where the artifact store's futures run.
+    pub runtime: Handle,
+    /// Parent of the tasks' scratch folders.
+    pub scratch: PathBuf,
+}
+
+/// Tells how far a task is (0 to 1) and with what; answers whether to go on.
+pub(crate) type Progress<'a> = dyn FnMut(f32, &str) -> ControlFlow<()> + 'a;
+
+/// Runs one task.
+pub(crate) fn run(bench: &mut Bench, spec: Spec, progress: &mut Progress<'_>) -> Result<TaskOutput, Fault> {
+    std::fs::create_dir_all(&bench.scratch)?;
+    let scratch = TempDir::new_in(&bench.scratch)?;
+    match spec {
+        Spec::Profile(spec) => profile::run(bench, &spec, progress),
+        Spec::Generate(spec) => generate::run(bench, &spec, scratch.path(), progress),
+        Spec::Validate(spec) => validate::run(bench, &spec, scratch.path(), progress),
+        Spec::Assemble(spec) => assemble::run(bench, &spec, scratch.path(), progress),
+        Spec::Breakdown { .. } => {
+            let cause = "breakdowns are the control plane's own work";
+            Err(Problem::new(ProblemKind::Internal, "run task", "breakdown", cause, "report this as a bug").into())
+        }
+    }
+}
+
+/// A reference picture of more bytes is refused.
+const PICTURE_LIMIT: u64 = 64 << 20;
+
+/// A profile of more bytes is none.
+const PROFILE_LIMIT: u64 = 16 << 20;
+
+impl Bench {
+    fn picture(&self, digest: Digest, name: &str) -> Result<RgbImage, Fault> {
+        let bytes = self.runtime.block_on(self.artifacts.get_bytes(digest, PICTURE_LIMIT))?;
+        Ok(greenroom_media::load_picture(&bytes, name)?)
+    }
+
+    fn profile(&self, digest: Digest) -> Result<Profile, Fault> {
+        let bytes = self.runtime.block_on(self.artifacts.get_bytes(digest, PROFILE_LIMIT))?;
+        serde_json::from_slice(&bytes).map_err(|e| {
+            let remedy = "create the character again";
+            Problem::new(ProblemKind::Internal, "read profile", digest.to_string(), e, remedy).into()
+        })
+    }
+
+    /// Copies an artifact to a scratch file, checking its digest.
+    fn fetch(&self, digest: Digest, path: &Path) -> Result<(), Fault> {
+        Ok(self.runtime.block_on(self.artifacts.fetch_to(digest, path))?)
+    }
+
+    fn keep(&self, path: &Path) -> Result<Digest, Fault> {
+        Ok(self.runtime.block_on(self.artifacts.put_file(path))?)
+    }
+
+    fn keep_png(&self, picture: &RgbImage) -> Result<Digest, Fault> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, image::ImageFormat::Png)?;
+        Ok(self.runtime.block_on(self.artifacts.put_bytes(bytes.into_inner().into()))?)
+    }
+
+    fn keep_json<T: serde::Serialize>(&self, value: &T) -> Result<Digest, Fault> {
+        let bytes = serde_json::to_vec(value).map_err(std::io::Error::from)?;
+        Ok(self.runtime.block_on(self.artifacts.put_bytes(bytes.into()))?)
+    }
+}
+
+/// Goes on, or ends the task as cancelled.
+fn go_on(flow: ControlFlow<()>) -> Result<(), Fault> {
+    if flow.is_break() { Err(Fault::cancelled()) } else { Ok(()) }
+}
