@@ -1,6 +1,7 @@
 //! One measured number.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ pub(crate) struct Figure {
     /// `noun.measure`, such as `greenroomd.size`.
     pub(crate) figure: String,
     pub(crate) value: f64,
-    /// Singular and SI where there is one: `s`, `MiB`.
+    /// Singular and SI where there is one: `s`, `ms`, `MiB`; `1` for a count.
     pub(crate) unit: &'static str,
     /// The program that was measured beside ours.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,6 +31,16 @@ impl Figure {
         #[expect(clippy::cast_precision_loss, reason = "sizes of files and processes are far below 2^53")]
         let value = bytes as f64 / f64::from(1 << 20);
         Self::new(figure, value, "MiB")
+    }
+
+    /// `duration` in milliseconds.
+    pub(crate) fn milliseconds(figure: impl Into<String>, duration: Duration) -> Self {
+        Self::new(figure, duration.as_secs_f64() * 1000.0, "ms")
+    }
+
+    /// `duration` in seconds.
+    pub(crate) fn seconds(figure: impl Into<String>, duration: Duration) -> Self {
+        Self::new(figure, duration.as_secs_f64(), "s")
     }
 }
 

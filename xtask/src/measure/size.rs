@@ -4,20 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
-use cargo_metadata::MetadataCommand;
 use serde::Deserialize;
 
-use super::Figure;
+use super::{Figure, farm};
 
 const PROGRAMS: [&str; 3] = ["greenroom", "greenroomd", "greenroom-worker"];
 
 pub(super) fn figures(root: &Path) -> anyhow::Result<Vec<Figure>> {
     let mut figures = vec![pack_size(&root.join("packaging/packs/puppet"))?];
-    let metadata = MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec()?;
-    let release = metadata.target_directory.join("release");
     for program in PROGRAMS {
-        let path = release.join(program);
-        let size = fs::metadata(&path).with_context(|| format!("measure {path}: `make demo` builds it"))?.len();
+        let path = farm::program(root, program)?;
+        let size = fs::metadata(&path).with_context(|| format!("measure {}", path.display()))?.len();
         figures.push(Figure::mebibytes(format!("{program}.size"), size));
     }
     Ok(figures)
