@@ -1,1 +1,22 @@
-//! Stories that need the whole farm.
+//! A whole farm for stories: the real programs with the real pack, on a port of their own, ended with the story.
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "this is a part of tests: what cannot go on panics and says where"
+)]
+
+mod bench;
+mod client;
+mod farm;
+mod inputs;
+mod process;
+mod project;
+
+pub use bench::Bench;
+pub use client::{Client, problem};
+pub use farm::{Farm, Options};
+pub use inputs::{
+    CLOSE_MARA, CLOSE_TOBIN, PackCopy, cast_folder, digest, golden, noise, png, reference, shot_file, side_by_side,
+};
+pub use process::{Programs, alive, greenroom};
+pub use project::{Project, Pushed, notes, of_kind};

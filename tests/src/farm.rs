@@ -1,0 +1,173 @@
+//! A daemon with its workers.
+
+use greenroom_proto::v1;
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+use tempfile::TempDir;
+
+use crate::{
+    client::Client,
+    process::{Programs, alive, children, kill_now, until},
+    project::Project,
+};
+
+/// How a farm is to be.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Another pack than the repository's.
+    pub pack: Option<PathBuf>,
+    /// Worker processes.
+    pub workers: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { pack: None, workers: 1 }
+    }
+}
+
+/// A daemon with its workers and a state folder of its own. All of it ends when this is dropped.
+#[derive(Debug)]
+pub struct Farm {
+    state: TempDir,
+    options: Options,
+    daemon: Child,
+    client: Client,
+}
+
+impl Farm {
+    /// Starts a farm with one worker.
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    /// Starts a farm, and waits until its workers are attached.
+    pub async fn start_with(options: Options) -> Self {
+        let state = TempDir::new().unwrap();
+        let (daemon, client) = spawn(state.path(), &options).await;
+        Self { state, options, daemon, client }
+    }
+
+    /// Calls with the admin token.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The daemon's state folder.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// Where the daemon listens.
+    #[must_use]
+    pub fn address(&self) -> String {
+        endpoint(self.state()).unwrap()["address"].as_str().unwrap().to_owned()
+    }
+
+    /// The workers' process ids.
+    #[must_use]
+    pub fn worker_pids(&self) -> Vec<u32> {
+        children(self.daemon.id())
+    }
+
+    /// Makes a project with small pictures.
+    pub async fn project(&self, name: &str) -> Project {
+        self.project_with(name, v1::Settings::default()).await
+    }
+
+    /// Makes a project with small pictures, and settings over that.
+    pub async fn project_with(&self, name: &str, settings: v1::Settings) -> Project {
+        Project::create(self.client.clone(), name, settings).await
+    }
+
+    /// Waits until no worker has a task, and every worker that should be there is.
+    pub async fn idle(&self) {
+        until_attached(&self.client, self.options.workers, |worker| worker.task.is_empty()).await;
+    }
+
+    /// Kills a worker as a lack of memory would.
+    pub fn kill_worker(&self) -> u32 {
+        let pid = self.worker_pids()[0];
+        kill_now(pid);
+        pid
+    }
+
+    /// Kills the daemon as a power cut would; the workers are left to themselves.
+    pub fn kill_daemon(&mut self) {
+        kill_now(self.daemon.id());
+        self.daemon.wait().unwrap();
+    }
+
+    /// Waits until processes have ended.
+    pub async fn gone(&self, pids: &[u32]) {
+        until("the workers end with their daemon", async || (!pids.iter().any(|&pid| alive(pid))).then_some(())).await;
+    }
+
+    /// Starts the daemon again on the same state.
+    pub async fn restart(&mut self) {
+        fs::remove_file(self.state().join("endpoint.json")).unwrap();
+        (self.daemon, self.client) = spawn(self.state.path(), &self.options).await;
+    }
+}
+
+impl Drop for Farm {
+    fn drop(&mut self) {
+        let workers = self.worker_pids();
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+        workers.into_iter().for_each(kill_now);
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.state().join("greenroomd.log")).unwrap_or_default();
+            // The test harness shows this with the panic.
+            std::io::Write::write_all(&mut std::io::stderr(), log.as_bytes()).unwrap_or_default();
+        }
+    }
+}
+
+async fn spawn(state: &Path, options: &Options) -> (Child, Client) {
+    let programs = Programs::find();
+    let log = fs::File::options().create(true).append(true).open(state.join("greenroomd.log")).unwrap();
+    let mut daemon = Command::new(programs.path("greenroomd"))
+        .arg("--state")
+        .arg(state)
+        .arg("--pack")
+        .arg(options.pack.as_ref().unwrap_or(&programs.pack))
+        .arg("--onnxruntime")
+        .arg(&programs.onnxruntime)
+        .args(["--listen", "127.0.0.1:0", "--workers", &options.workers.to_string()])
+        // Should the test itself be killed, this pipe closes and the daemon ends.
+        .arg("--until-stdin-closes")
+        .env_clear()
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let address = until("greenroomd listens", async || {
+        assert!(daemon.try_wait().unwrap().is_none(), "{}", fs::read_to_string(state.join("greenroomd.log")).unwrap());
+        Some(endpoint(state)?["address"].as_str()?.to_owned())
+    })
+    .await;
+    let token = fs::read_to_string(state.join("admin.token")).unwrap();
+    let client = Client::connect(&address, token.trim()).await;
+    until_attached(&client, options.workers, |_| true).await;
+    (daemon, client)
+}
+
+async fn until_attached(client: &Client, workers: u32, ready: impl Fn(&v1::Worker) -> bool) {
+    until("the workers are attached", async || {
+        let farm = client.farm().get_farm(v1::GetFarmRequest {}).await.ok()?.into_inner();
+        (farm.workers.len() == workers as usize && farm.workers.iter().all(&ready)).then_some(())
+    })
+    .await;
+}
+
+fn endpoint(state: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(state.join("endpoint.json")).ok()?).ok()
+}

@@ -1,0 +1,11 @@
+//! Stories of a whole farm: real programs, real models, small pictures.
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a story may fail where it stands, and its name says what it shows"
+)]
+
+mod crashes;
+mod filming;
+mod identity;
+mod refusals;
