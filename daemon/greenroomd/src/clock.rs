@@ -1,9 +1,10 @@
 //! The one place that reads the time and draws entropy; everything else gets both as arguments.
 
+#![expect(clippy::disallowed_methods, reason = "the daemon's one clock and its one source of entropy")]
+
 use greenroom_domain::{CharacterId, JobId, ProjectId, TaskId, Timestamp, WorkerId};
 
 /// Now.
-#[expect(clippy::disallowed_methods, reason = "the daemon's one clock")]
 pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

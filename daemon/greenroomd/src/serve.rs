@@ -48,7 +48,7 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
     let (pack, pack_digest) = packs::open(&config.pack)?;
     let tokens = Tokens::open(state)?;
     let store = SqliteStore::open(&state.join("greenroom.db")).await.map_err(|e| e.problem())?;
-    let artifacts = ArtifactStore::local(&state.join("artifacts"))
+    let artifacts = ArtifactStore::local(state.join("artifacts"))
         .map_err(|e| unusable("open artifacts", state, &e.to_string(), "make the state folder writable"))?;
     let last = greenroom_store::EventStore::last_seq(&store).await.map_err(|e| e.problem())?;
     let farm = Arc::new(Farm {

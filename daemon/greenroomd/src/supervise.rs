@@ -18,7 +18,7 @@ const STOPPING: Duration = Duration::from_secs(5);
 pub(crate) async fn run(farm: Arc<Farm>, config: Arc<Config>, address: String, slot: u32) {
     let mut wait = FIRST_WAIT;
     loop {
-        let started = now();
+        let started = Instant::now();
         match command(&config, &address).spawn() {
             Ok(mut child) => {
                 // The worker ends when this pipe closes, so it cannot outlive a daemon that was killed.
@@ -75,9 +75,4 @@ fn command(config: &Config, address: &str) -> Command {
         command.arg("--onnxruntime").arg(library);
     }
     command
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a child ran decides nothing but how long to wait")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -56,7 +56,8 @@ pub(super) fn settings(given: &v1::Settings) -> Result<domain::Settings, Status>
     let default = domain::Settings::default();
     let bad = |field: &str, cause: &str| Err(invalid("read settings", field, cause, "change the setting"));
     let size = (given.width.unwrap_or(default.size.0), given.height.unwrap_or(default.size.1));
-    if size.0 % 2 != 0 || size.1 % 2 != 0 || !(64..=4096).contains(&size.0) || !(64..=4096).contains(&size.1) {
+    let usable = |side: u32| side.is_multiple_of(2) && (64..=4096).contains(&side);
+    if !usable(size.0) || !usable(size.1) {
         return bad("size", "width and height must be even and between 64 and 4096 pixels");
     }
     let fps = match &given.fps {

@@ -2,13 +2,14 @@
 
 use greenroom_domain::Project;
 use greenroom_proto::v1::{self, project_service_server::ProjectService};
+use greenroom_store::{StoreError, Unique};
 use tonic::{Request, Response, Status};
 
 use super::{
     Api, convert,
-    status::{invalid, ledger, not_found, store},
+    status::{exists, invalid, ledger, not_found, store},
 };
-use crate::{clock, push};
+use crate::{clock, ledger::LedgerError, push};
 
 impl Api {
     /// The project of a resource name.
@@ -33,7 +34,12 @@ impl ProjectService for Api {
         }
         let settings = convert::settings(&request.settings.unwrap_or_default())?;
         let project = Project { id: clock::new_project(), name, settings, created: clock::now() };
-        let project = push::project(&self.0, project).await.map_err(|e| ledger(&e))?;
+        let project = match push::project(&self.0, project).await {
+            Err(LedgerError::Store(StoreError::Exists(Unique::Project { name }))) => {
+                return Err(exists("create project", &name, "choose another name, or use the project that has it"));
+            }
+            created => created.map_err(|e| ledger(&e))?,
+        };
         Ok(Response::new(convert::project(&project)))
     }
 

@@ -17,6 +17,16 @@ pub(crate) fn status(problem: &Problem) -> Status {
         ProblemKind::Unavailable => (Code::Unavailable, "unavailable"),
         ProblemKind::Internal => (Code::Internal, "internal"),
     };
+    with_code(code, kind, problem)
+}
+
+/// The name is taken.
+pub(crate) fn exists(step: &str, name: &str, remedy: &str) -> Status {
+    let problem = Problem::new(ProblemKind::Conflict, step, name, "the name is taken", remedy);
+    with_code(Code::AlreadyExists, "conflict", &problem)
+}
+
+fn with_code(code: Code, kind: &str, problem: &Problem) -> Status {
     let parts = [
         ("kind", kind),
         ("step", &problem.step),

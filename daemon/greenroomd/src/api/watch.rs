@@ -101,8 +101,8 @@ async fn show(
             } else {
                 job.state = greenroom_domain::JobState::Active;
             }
-            let tasks = farm.store.tasks(id).await.map_err(store)?;
-            Body::Job(convert::job(project, &job, &tasks, true))
+            // Tasks are told by their own events; here they would be told as they are now.
+            Body::Job(convert::job(project, &job, &[], false))
         }
         EventBody::TaskChanged { task, kind, shot, take, state, note } => Body::Task(v1::Task {
             uid: task.to_string(),

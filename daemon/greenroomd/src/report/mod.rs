@@ -100,7 +100,7 @@ pub(crate) async fn build(farm: &Farm, project: &Project, job: &Job) -> Result<B
             return Err(unready("the job is still active", "watch it and ask again when it has ended").into());
         }
         JobState::Failed { .. } => {
-            return Err(unready("the job failed", "look at its problem with `greenroom jobs`").into());
+            return Err(unready("the job failed", "watch it: its problem is told at the end").into());
         }
         JobState::Cancelled { .. } => return Err(unready("the job was cancelled", "push the script again").into()),
     }
