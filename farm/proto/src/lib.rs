@@ -10,7 +10,7 @@ pub mod v1 {
 }
 
 /// Between daemon and workers; both come from one build.
-#[expect(missing_docs, clippy::all, reason = "generated; the documentation stands in the .proto files")]
+#[expect(missing_docs, reason = "generated; the documentation stands in the .proto files")]
 pub mod worker_v1 {
     include!("gen/greenroom.worker.v1.rs");
 }
