@@ -168,7 +168,7 @@ impl VideoTrack {
 }
 
 /// Whether x264 would use AVX-512. Its AVX-512 code (core 164) reads memory it never wrote where the width is no multiple of
-/// 128, so that a second run in one process gave other bytes; its AVX2 code gives the same bytes as its plain C.
+/// 128, so that a second run in one process gave other bytes; its AVX2 code repeats on one type of CPU.
 #[cfg(target_arch = "x86_64")]
 fn avx512() -> bool {
     std::arch::is_x86_feature_detected!("avx512f")
