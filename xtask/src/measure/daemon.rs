@@ -1,14 +1,14 @@
 //! The daemon at rest and under small jobs.
 //!
 //! `submit_to_start` runs from just before the command is started to the `leased` event of the job's only task, so the
-//! start of a process, its connection, hashing, upload and the call are in it. Both times are of one machine's clock; the
-//! event log counts whole milliseconds.
+//! start of a process, its connection, hashing, upload and the call are in it. `create_to_start` is the daemon's part of
+//! that: from the job's first event on. All times are of one machine's clock; the event log counts whole milliseconds.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -32,20 +32,23 @@ pub(super) fn figures(root: &Path) -> anyhow::Result<Vec<Figure>> {
     farm.wait_for_worker()?;
     pause(IDLE);
     let idle = farm.daemon_memory(Memory::Resident)?;
-    let mut starts = pushes(root, &farm)?;
+    let (mut submitted, mut created): (Vec<_>, Vec<_>) = pushes(root, &farm)?.into_iter().unzip();
     Ok(vec![
         Figure::milliseconds("daemon.ready.median", quantile(&mut ready, 0.5)),
         Figure::milliseconds("daemon.ready.max", quantile(&mut ready, 1.0)),
         Figure::mebibytes("daemon.idle.rss", idle),
-        Figure::milliseconds("submit_to_start.p50", quantile(&mut starts, 0.5)),
-        Figure::milliseconds("submit_to_start.p99", quantile(&mut starts, 0.99)),
+        Figure::milliseconds("submit_to_start.p50", quantile(&mut submitted, 0.5)),
+        Figure::milliseconds("submit_to_start.p99", quantile(&mut submitted, 0.99)),
+        Figure::milliseconds("create_to_start.p50", quantile(&mut created, 0.5)),
+        Figure::milliseconds("create_to_start.p99", quantile(&mut created, 0.99)),
         Figure::mebibytes("daemon.busy.peak_rss", farm.daemon_memory(Memory::Peak)?),
         Figure::mebibytes("worker.profile.peak_rss", farm.worker_memory(Memory::Peak)?),
     ])
 }
 
-/// How long each of many pushes waited for its start, one after another, each with an idle worker.
-fn pushes(root: &Path, farm: &Farm) -> anyhow::Result<Vec<Duration>> {
+/// How long each of many pushes waited for its start, from its command on and from its creation on: one after another,
+/// each with an idle worker.
+fn pushes(root: &Path, farm: &Farm) -> anyhow::Result<Vec<(Duration, Duration)>> {
     farm.ask(["project", "create", PROJECT])?;
     let folder = TempDir::with_prefix("greenroom-measure-")?;
     let picture = fs::read(root.join(PICTURE)).with_context(|| format!("read {PICTURE}"))?;
@@ -60,18 +63,24 @@ fn pushes(root: &Path, farm: &Farm) -> anyhow::Result<Vec<Duration>> {
             let jobs = farm.ask(["jobs", "--limit", "1"])?;
             let job = jobs[0]["name"].as_str().context("`greenroom jobs` names no job")?;
             let events = farm.ask_lines(["watch", job.rsplit('/').next().unwrap_or(job)])?;
-            leased(&events)?.checked_sub(sent).context("the job started before it was pushed")
+            let (created, leased) = (time(events.first())?, leased(&events)?);
+            let whole = leased.checked_sub(sent).context("the job started before it was pushed")?;
+            Ok((whole, leased.saturating_sub(created)))
         })
         .collect()
 }
 
 /// When the job's first task was leased, since 1970.
 fn leased(events: &[Value]) -> anyhow::Result<Duration> {
-    let event = events.iter().find(|event| event["task"]["state"] == "leased").context("no task was leased")?;
-    let time: jiff::Timestamp = event["time"].as_str().context("an event has no time")?.parse()?;
-    let milliseconds = time.as_millisecond();
-    ensure!(milliseconds >= 0, "an event is from before 1970");
-    Ok(Duration::from_millis(milliseconds.unsigned_abs()))
+    let event = events.iter().find(|event| event["task"]["state"] == "leased");
+    time(Some(event.context("no task was leased")?))
+}
+
+/// When an event happened, since 1970.
+fn time(event: Option<&Value>) -> anyhow::Result<Duration> {
+    let time = event.and_then(|event| event["time"].as_str()).context("an event has no time")?;
+    let milliseconds = time.parse::<jiff::Timestamp>()?.as_millisecond();
+    Ok(Duration::from_millis(milliseconds.try_into().context("an event is from before 1970")?))
 }
 
 /// The smallest of `values` that no smaller share than `share` of them exceeds; `values` must not be empty.
