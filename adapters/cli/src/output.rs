@@ -1,5 +1,5 @@
 //! The one module that prints: results to standard output, bars and problems to standard error.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
+#![expect(clippy::print_stderr, reason = "this is the module that prints")]
 
 mod bars;
 mod lines;
@@ -7,7 +7,10 @@ mod lines;
 use greenroom_domain::{Problem, Timestamp};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use crate::{
     environment::{self, Environment},
@@ -59,7 +62,7 @@ impl Output {
     /// The answer: a document for programs, lines for people.
     pub(crate) fn answer(&self, document: &Value, lines: &[String]) {
         if self.json {
-            println!("{document:#}");
+            print(&format!("{document:#}"));
         } else {
             self.say(lines);
         }
@@ -69,14 +72,14 @@ impl Output {
     pub(crate) fn say(&self, lines: &[String]) {
         if !self.json {
             for line in lines {
-                println!("{line}");
+                print(line);
             }
         }
     }
 
     /// Text as it is, for people and programs.
     pub(crate) fn raw(&self, text: &str) {
-        println!("{}", text.trim_end());
+        print(text.trim_end());
     }
 
     /// Something by the way: not the answer, and no problem.
@@ -89,9 +92,9 @@ impl Output {
     /// How a command failed; for programs one line, as it may follow the lines of a watch.
     pub(crate) fn failure(&self, failure: &Failure) {
         match failure {
-            Failure::Interrupted if self.json => println!("{}", json!({"interrupted": true})),
+            Failure::Interrupted if self.json => print(&json!({"interrupted": true}).to_string()),
             Failure::Interrupted => eprintln!("interrupted"),
-            Failure::Problem(problem) if self.json => println!("{}", json!({"error": json::problem(problem)})),
+            Failure::Problem(problem) if self.json => print(&json!({"error": json::problem(problem)}).to_string()),
             Failure::Problem(problem) => {
                 for (head, text) in problem_lines(problem) {
                     eprintln!("{}{text}", console::style(head).for_stderr().red().bold());
@@ -146,8 +149,8 @@ impl JobView {
                 self.model.hear(update);
                 match &mut self.show {
                     Show::Bars(bars) => bars.show(&self.model, environment::now()),
-                    Show::Lines(lines) => lines.hear(update).iter().for_each(|line| println!("{line}")),
-                    Show::Json => println!("{}", json::update(update)),
+                    Show::Lines(lines) => lines.hear(update).iter().for_each(|line| print(line)),
+                    Show::Json => print(&json::update(update).to_string()),
                     Show::Nothing => {}
                 }
             }
@@ -155,7 +158,7 @@ impl JobView {
                 let words = format!("the connection is lost; trying again in {:.1} s", wait.as_secs_f64());
                 match &self.show {
                     Show::Bars(bars) => bars.say(&words),
-                    Show::Lines(_) => println!("{words}"),
+                    Show::Lines(_) => print(&words),
                     Show::Json | Show::Nothing => {}
                 }
             }
@@ -168,6 +171,12 @@ impl JobView {
             bars.close();
         }
     }
+}
+
+/// A line on standard output.
+fn print(line: &str) {
+    // Whoever read it may have gone, as `head` does: no reason to stop what is being done.
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// `error: read script: empty.fountain: the file is empty`, then what to try.
