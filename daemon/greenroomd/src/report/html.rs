@@ -64,7 +64,6 @@ pub(super) fn page(report: &Report, thumbnails: &BTreeMap<Digest, String>) -> St
 }
 
 fn shot_section(report: &Report, shot: &ShotReport, thumbnails: &BTreeMap<Digest, String>) -> Markup {
-    let words = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
     html! {
         section.shot {
             h2 {
@@ -72,7 +71,7 @@ fn shot_section(report: &Report, shot: &ShotReport, thumbnails: &BTreeMap<Digest
                 span.chip.(if shot.accepted { "pass" } else { "fail" }) { (if shot.accepted { "accepted" } else { "draft" }) }
                 @if let Some(take) = shot.chosen_take { span.small { " take " (take) } }
             }
-            p.heading { (shot.heading) " · " (words(&shot.framing)) " · " (words(&shot.camera)) " · " (format!("{:.1} s", report.settings.fps.seconds(shot.frames))) }
+            p.heading { (shot.heading) " · " (words(shot.framing)) " · " (words(shot.camera)) " · " (format!("{:.1} s", report.settings.fps.seconds(shot.frames))) }
             @if !shot.action.is_empty() { p { (shot.action) } }
             @for line in &shot.dialogue {
                 p.line { b { (line.character) } @if let Some(how) = &line.parenthetical { " (" (how) ")" } ": “" (line.text) "”" }
@@ -173,4 +172,10 @@ fn provenance(report: &Report) -> Markup {
             @for (file, digest) in &report.pack.models { tr { td { (file) } td { code { (digest) } } } }
         }
     }
+}
+
+/// A variant as people write it: `push_in` is "push in".
+fn words(value: impl serde::Serialize) -> String {
+    let json = serde_json::to_value(value).unwrap_or_default();
+    json.as_str().unwrap_or_default().replace('_', " ")
 }
