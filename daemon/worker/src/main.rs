@@ -7,7 +7,7 @@ mod models;
 mod run;
 
 use clap::Parser;
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 /// A Greenroom worker. The daemon starts it; by hand it is needed on other machines only.
 #[derive(Clone, Debug, Parser)]
@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         .with_env_filter(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")))
         .with_writer(std::io::stderr)
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     greenroom_media::init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
