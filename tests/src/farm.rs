@@ -64,6 +64,12 @@ impl Farm {
         self.state.path()
     }
 
+    /// What the daemon and its workers have said so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(log(self.state())).unwrap()
+    }
+
     /// Where the daemon listens.
     #[must_use]
     pub fn address(&self) -> String {
@@ -117,22 +123,21 @@ impl Farm {
 }
 
 impl Drop for Farm {
+    #[expect(clippy::print_stderr, reason = "a failed test shows it with its panic")]
     fn drop(&mut self) {
         let workers = self.worker_pids();
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
         workers.into_iter().for_each(kill_now);
         if std::thread::panicking() {
-            let log = fs::read_to_string(self.state().join("greenroomd.log")).unwrap_or_default();
-            // The test harness shows this with the panic.
-            std::io::Write::write_all(&mut std::io::stderr(), log.as_bytes()).unwrap_or_default();
+            eprintln!("the farm's log:\n{}", self.log());
         }
     }
 }
 
 async fn spawn(state: &Path, options: &Options) -> (Child, Client) {
     let programs = Programs::find();
-    let log = fs::File::options().create(true).append(true).open(state.join("greenroomd.log")).unwrap();
+    let file = fs::File::options().create(true).append(true).open(log(state)).unwrap();
     let mut daemon = Command::new(programs.path("greenroomd"))
         .arg("--state")
         .arg(state)
@@ -146,11 +151,11 @@ async fn spawn(state: &Path, options: &Options) -> (Child, Client) {
         .env_clear()
         .env("NO_COLOR", "1")
         .stdin(Stdio::piped())
-        .stderr(log)
+        .stderr(file)
         .spawn()
         .unwrap();
     let address = until("greenroomd listens", async || {
-        assert!(daemon.try_wait().unwrap().is_none(), "{}", fs::read_to_string(state.join("greenroomd.log")).unwrap());
+        assert!(daemon.try_wait().unwrap().is_none(), "{}", fs::read_to_string(log(state)).unwrap());
         Some(endpoint(state)?["address"].as_str()?.to_owned())
     })
     .await;
@@ -166,6 +171,10 @@ async fn until_attached(client: &Client, workers: u32, ready: impl Fn(&v1::Worke
         (farm.workers.len() == workers as usize && farm.workers.iter().all(&ready)).then_some(())
     })
     .await;
+}
+
+fn log(state: &Path) -> PathBuf {
+    state.join("greenroomd.log")
 }
 
 fn endpoint(state: &Path) -> Option<Value> {

@@ -1,9 +1,5 @@
 //! A whole farm for stories: the real programs with the real pack, on a port of their own, ended with the story.
-#![allow(
-    clippy::unwrap_used,
-    clippy::missing_panics_doc,
-    reason = "this is a part of tests: what cannot go on panics and says where"
-)]
+#![allow(clippy::unwrap_used, reason = "this is a part of tests: what cannot go on panics and says where")]
 
 mod bench;
 mod client;

@@ -32,19 +32,20 @@ async fn a_job_goes_on_where_a_killed_daemon_left_it() {
     let lab = farm.project("lab").await;
     lab.cast().await;
     let pushed = lab.push("both.toml", shot_file("Both", &[CLOSE_MARA, CLOSE_TOBIN]).as_bytes()).await;
-    lab.reached(&pushed.job.name, "validate", "done").await;
+    lab.reached(&pushed.job.name, "generate", "done").await;
+    let held = lab.computing(&pushed.job.name, "generate").await;
     let workers = farm.worker_pids();
     let before = lab.job(&pushed.job.name).await;
-    assert_eq!(before.state(), State::Active, "the daemon is killed in the middle");
     farm.kill_daemon();
     farm.gone(&workers).await;
     farm.restart().await;
     let lab = lab.reached_by(farm.client());
     let job = lab.ended(&pushed.job.name).await;
     assert!(matches!(job.state(), State::Done | State::Draft), "{job:?}");
-    let done = before.tasks.iter().filter(|task| task.state == "done");
-    assert!(done.clone().any(|task| task.kind == "generate"));
-    assert!(done.clone().all(|task| job.tasks.contains(task)), "what was done stays as it was, attempts and all");
+    let attempts = job.tasks.iter().find(|task| task.uid == held).map(|task| task.attempts);
+    assert_eq!(attempts, Some(2), "it was in the middle of the second shot");
+    let mut done = before.tasks.iter().filter(|task| task.state == "done");
+    assert!(done.all(|task| job.tasks.contains(task)), "what was done stays as it was, attempts and all");
     let ids: BTreeSet<_> = job.tasks.iter().map(|task| &task.uid).collect();
     assert_eq!(ids, before.tasks.iter().map(|task| &task.uid).collect(), "no task was made again");
     let (_, files) = lab.report(&job).await;
@@ -52,7 +53,7 @@ async fn a_job_goes_on_where_a_killed_daemon_left_it() {
 }
 
 #[tokio::test]
-async fn a_cancelled_job_stops_at_once_and_its_worker_takes_the_next() {
+async fn a_cancelled_job_stops_and_its_worker_takes_the_next() {
     let farm = Farm::start().await;
     let lab = farm.project("lab").await;
     lab.cast().await;
@@ -62,6 +63,8 @@ async fn a_cancelled_job_stops_at_once_and_its_worker_takes_the_next() {
     let workers = farm.worker_pids();
     assert_eq!(lab.cancel(&pushed.job.name).await.state(), State::Cancelled);
     farm.idle().await;
+    // Had it not heard, it would have computed to the end and sent a take.
+    assert!(farm.log().contains("run task: task: it was cancelled"), "the worker was not told");
     let job = lab.job(&pushed.job.name).await;
     assert_eq!(job.state(), State::Cancelled);
     assert!(job.tasks.iter().any(|t| t.uid == task && t.state == "cancelled" && t.attempts == 1), "{job:?}");
