@@ -60,8 +60,11 @@ pub(crate) async fn readers(path: &Path) -> Result<SqlitePool> {
 fn touch(path: &Path) -> Result<()> {
     let Err(error) = OpenOptions::new().read(true).append(true).create(true).open(path) else { return Ok(()) };
     let (kind, cause, remedy) = match error.kind() {
-        ErrorKind::NotFound => (ProblemKind::NotFound, "its folder does not exist", "make the folder first"),
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+        ErrorKind::NotFound if !path.parent().is_some_and(Path::is_dir) => {
+            (ProblemKind::NotFound, "its folder does not exist", "make the folder first")
+        }
+        // A folder that takes no new files, /proc say, answers "not found" too.
+        ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             (ProblemKind::Denied, "the file cannot be written", "let the daemon's user write the file and its folder")
         }
         ErrorKind::StorageFull => (ProblemKind::Unavailable, "the disk is full", "free some space on it and try again"),
