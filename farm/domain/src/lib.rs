@@ -22,7 +22,8 @@ pub use event::{Event, EventBody, EventSeq};
 pub use id::{CharacterId, Entropy, JobId, ParseIdError, ProjectId, TaskId, WorkerId};
 pub use job::{Job, JobState, ShotOutcome};
 pub use pack::{
-    Calibration, DiffusionDefaults, IdentityDefaults, ModelFile, ModelRole, Pack, Slot, SlotScope, Vocabulary,
+    AttributeDefaults, Calibration, DiffusionDefaults, IdentityDefaults, ModelFile, ModelRole, Pack, Slot, SlotScope,
+    Vocabulary,
 };
 pub use problem::{Problem, ProblemKind};
 pub use project::{Project, Settings};

@@ -1,7 +1,7 @@
 //! A pack: a bundle of models with one `pack.toml`. What the farm must know about models is data in here, never code.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Digest, Idr, Problem};
 
@@ -21,6 +21,9 @@ pub struct Pack {
     pub model: Vec<ModelFile>,
     /// Faces: detection and calibration.
     pub identity: IdentityDefaults,
+    /// What can be told of a face by looking at it; none where the pack has no classifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<AttributeDefaults>,
     /// Generation.
     pub diffusion: DiffusionDefaults,
     /// The words that the text encoder knows, and the prose that means them.
@@ -52,6 +55,8 @@ pub enum ModelRole {
     Detector,
     /// Face embedder, ONNX, ArcFace's input and output.
     Embedder,
+    /// Classifier of what a face and its surroundings show, ONNX; needs the table `[attributes]`.
+    Attributes,
     /// Tokenizer file of the diffusion folder.
     Tokenizer,
     /// Text encoder (weights or config).
@@ -104,6 +109,46 @@ impl Calibration {
             (Some((c0, y0)), Some(&(c1, y1))) => y0 + (y1 - y0) * (x - c0) / (c1 - c0),
             (None, None) => 0.0,
         })
+    }
+}
+
+/// How the attribute classifier looks at a face, and what its answers mean.
+///
+/// Its input is a square cut around the face's box: `side = round(crop · longer)`, its corner at
+/// `round(centre − side / 2)`, where `longer` is the box's longer side and the centre is the box's, moved down by
+/// `down · longer`. Rounding is to the nearest, ties to even.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttributeDefaults {
+    /// The model's square input, pixels.
+    pub size: u32,
+    /// Side of the square, in longer sides of the face's box.
+    pub crop: f32,
+    /// How far the square's centre lies below the box's, in longer sides of the box.
+    pub down: f32,
+    /// Taken from every value, 0 to 255, before it is divided by `std`.
+    pub mean: f32,
+    /// See `mean`.
+    pub std: f32,
+    /// By attribute its labels. The model has one output of each attribute's name, a column for each label in this order.
+    pub labels: BTreeMap<String, Vec<String>>,
+}
+
+impl AttributeDefaults {
+    /// What is wrong with it, if anything.
+    fn fault(&self) -> Option<String> {
+        let positive = |value: f32| value.is_finite() && value > 0.0;
+        if self.size == 0 || !positive(self.crop) || !positive(self.std) {
+            return Some("attributes.size, attributes.crop and attributes.std must be above 0".into());
+        }
+        if !self.down.is_finite() || !self.mean.is_finite() {
+            return Some("attributes.down and attributes.mean must be numbers".into());
+        }
+        let vague = |labels: &[String]| labels.len() < 2 || labels.iter().collect::<BTreeSet<_>>().len() < labels.len();
+        match self.labels.iter().find(|(_, labels)| vague(labels)) {
+            Some((name, _)) => Some(format!("attributes.labels.{name} needs two or more labels, each once")),
+            None => self.labels.is_empty().then(|| "attributes.labels is empty".into()),
+        }
     }
 }
 
@@ -177,7 +222,7 @@ impl Pack {
     ///
     /// # Errors
     /// A [`Problem`] that names the field, where the text is not TOML, a field is unknown or missing, an anchor does not
-    /// rise, or a caption part names a slot that does not exist.
+    /// rise, the attributes' table and model do not come together, or a caption part names a slot that does not exist.
     pub fn parse(text: &str, subject: &str) -> Result<Self, Problem> {
         let bad = |cause: String| {
             Problem::invalid("read pack", subject, cause, "take pack.toml from the pack's release, or fix the field")
@@ -189,6 +234,12 @@ impl Pack {
         }
         if pack.diffusion.native_sizes.is_empty() {
             return Err(bad("diffusion.native_sizes is empty".into()));
+        }
+        if pack.attributes.is_some() != pack.files(ModelRole::Attributes).next().is_some() {
+            return Err(bad("the table [attributes] and a model with role = \"attributes\" need each other".into()));
+        }
+        if let Some(fault) = pack.attributes.as_ref().and_then(AttributeDefaults::fault) {
+            return Err(bad(fault));
         }
         for name in pack.vocabulary.parts.iter().flatten().flat_map(|part| placeholders(part)) {
             if name != "a" && !pack.vocabulary.slots.contains_key(name) {
@@ -228,5 +279,44 @@ mod tests {
         assert!((at(0.5) - 0.625).abs() < 1e-6);
         assert!((at(0.6) - 0.75).abs() < 1e-6);
         assert!((at(1.0) - 0.85).abs() < 1e-6);
+    }
+
+    const PACK: &str = include_str!("../../../packaging/packs/puppet/pack.toml");
+
+    /// The shipped pack with other attributes: those of `table`, and with a model for them or not.
+    fn with_attributes(table: &str, model: bool) -> Result<Pack, Problem> {
+        let mut pack: toml::Table = PACK.parse().unwrap();
+        pack.remove("attributes");
+        let models = pack["model"].as_array_mut().unwrap();
+        models.retain(|m| m["role"].as_str() != Some("attributes"));
+        if model {
+            let mut file = models[0].clone();
+            file["role"] = "attributes".into();
+            models.push(file);
+        }
+        pack.extend(table.parse::<toml::Table>().unwrap());
+        Pack::parse(&toml::to_string(&pack).unwrap(), "pack.toml")
+    }
+
+    const TABLE: &str =
+        "[attributes]\nsize = 8\ncrop = 2.6\ndown = 0.25\nmean = 127.5\nstd = 127.5\n[attributes.labels]\n";
+
+    #[test]
+    fn a_pack_without_attributes_is_whole_and_one_with_them_keeps_their_order() {
+        assert_eq!(with_attributes("", false).unwrap().attributes, None);
+        let table = format!("{TABLE}beard = ['none', 'full', 'a']");
+        let labels = with_attributes(&table, true).unwrap().attributes.unwrap().labels;
+        assert_eq!(labels["beard"], ["none", "full", "a"]);
+    }
+
+    #[test]
+    fn attributes_that_no_model_can_answer_are_refused() {
+        let cause = |table: &str, model| with_attributes(table, model).unwrap_err().cause;
+        let table = format!("{TABLE}beard = ['none', 'full']");
+        assert!(cause(&table, false).contains("need each other"));
+        assert!(cause("", true).contains("need each other"));
+        assert!(cause(&format!("{TABLE}beard = ['none', 'none']"), true).contains("attributes.labels.beard"));
+        assert!(cause(TABLE, true).contains("attributes.labels is empty"));
+        assert!(cause(&table.replace("size = 8", "size = 0"), true).contains("attributes.size"));
     }
 }
