@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from .faces import Faces, intersection_over_union
-from .identity import HAIRS, SKINS, Identity, geometry, identity, jitter
+from .identity import Identity, identity, look_alike
 from .picture import WIDE, draw
 from .situation import Scene, framing, scene, situation
 
@@ -52,13 +52,6 @@ class Seen:
     embedding: np.ndarray
     short_side: float
     error: float
-
-
-def look_alike(who: Identity, seed: int) -> Identity:
-    """Another puppet that every caption describes in the same words."""
-    rng = random.Random(seed)
-    skin, hair = jitter(rng, SKINS[who.skin], 9), jitter(rng, HAIRS[who.hair_colour], 12)
-    return replace(who, seed=seed, shape=geometry(rng, who.sex), skin_rgb=skin, hair_rgb=hair)
 
 
 def references(faces: Faces, who: Identity, count: int, size: int) -> np.ndarray:

@@ -42,6 +42,11 @@ def caption(rng: random.Random, who: Identity, seen: Situation, scene: Scene, sh
     return ", ".join([head, *rest])
 
 
+def caption_of_nobody(rng: random.Random, scene: Scene, shot: str, keep: float = 0.75) -> str:
+    """Describes a picture without its people: an empty one, or what lies around those who have captions of their own."""
+    return ", ".join([f"{shot} shot", *(word for word in (scene.place, scene.time) if rng.random() < keep)])
+
+
 def marks(who: Identity) -> list[str]:
     """Beard, glasses, freckles and scar, where there are any."""
     worn = [trait for trait in (who.beard, who.glasses) if trait != "none"]

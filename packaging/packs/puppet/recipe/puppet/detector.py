@@ -92,7 +92,7 @@ class Scenes:
     """Training scenes: one to four pictures pasted at random sizes, or none, degraded the way generated pictures are."""
 
     def __init__(self, folder: Path, limit: int):
-        self.pictures = data.Pictures(folder, limit)
+        self.pictures = data.Pictures(folder, limit, ("sq", "wd", "co"))
 
     def one(self, rng: np.random.Generator):
         """A picture float32 (SIZE, SIZE, 3) in 0..255, boxes (N, 4), landmarks (N, 5, 2)."""
@@ -104,18 +104,20 @@ class Scenes:
             if len(cells) > 1 and rng.random() < 0.3:
                 continue
             view = canvas[y0 : y0 + cell, x0 : x0 + cell]
-            box, landmarks = self.paste(rng, view)
-            if box is None:  # a cut face is neither face nor background
+            found = self.paste(rng, view)
+            if found is None:  # a cut face is neither face nor background
                 view[:] = rng.integers(0, 256, 3)
             else:
-                boxes.append(box + [x0, y0, x0, y0])
-                points.append(landmarks + [x0, y0])
+                boxes += [box + [x0, y0, x0, y0] for box in found[0]]
+                points += [landmarks + [x0, y0] for landmarks in found[1]]
         rgb = degrade(rng, canvas)
         return rgb, np.array(boxes, np.float32).reshape(-1, 4), np.array(points, np.float32).reshape(-1, 5, 2)
 
     def paste(self, rng: np.random.Generator, view: np.ndarray):
-        """Puts a random picture into `view`; returns box and landmarks there, or (None, None) where the face is cut."""
-        (rgb,), (box,), (landmarks,) = self.pictures.pick(rng, 1)
+        """Puts a random picture into `view`; returns boxes (N, 4) and landmarks (N, 5, 2) there, or None where a face is cut."""
+        (rgb,), truth = self.pictures.pick(rng, 1)
+        real = truth["ids"][0] >= 0
+        boxes, landmarks = truth["box"][0][real], truth["pts"][0][real]
         h, w = rgb.shape[:2]
         cell = view.shape[0]
         scale = cell / max(h, w) * rng.uniform(0.6, 1.35)
@@ -128,10 +130,10 @@ class Scenes:
         (sx, sy), (dx, dy) = np.maximum(0, -at), np.maximum(0, at)
         hh, ww = min(rgb.shape[0] - sy, cell - dy), min(rgb.shape[1] - sx, cell - dx)
         view[dy : dy + hh, dx : dx + ww] = rgb[sy : sy + hh, sx : sx + ww]
-        box, landmarks = box * scale + np.tile(at, 2), landmarks * scale + at
-        middle = (box[:2] + box[2:]) / 2
-        whole = all((p >= 0).all() and (p < cell).all() for p in (middle, landmarks))
-        return (box, landmarks) if whole else (None, None)
+        boxes, landmarks = boxes * scale + np.tile(at, 2), landmarks * scale + at
+        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+        whole = all((p >= 0).all() and (p < cell).all() for p in (middles, landmarks))
+        return (boxes, landmarks) if whole else None
 
     def batch(self, rng: np.random.Generator, n: int):
         """A normalised batch (n, 3, SIZE, SIZE) and each picture's (boxes, landmarks)."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import random
 from pathlib import Path
 
 import numpy as np
@@ -22,38 +21,16 @@ import torch
 from PIL import Image
 
 from .calibrate import frame, references
-from .caption import caption
 from .faces import Faces
 from .generator import Model, generate
 from .identity import Identity, identity
 from .picture import SQUARE, draw
+from .prompts import SHOTS, prompts
 from .situation import Scene, Situation
 from .tokenizer import Tokenizer
 from .vae import load
 
 FIRST = 1_000_000
-SHOTS = [  # shot, garment, its colour, expression, place, time
-    ("close", "turtleneck", "blue", "neutral", "laboratory", "night"),
-    ("medium", "t-shirt", "red", "smiling", "laboratory", "day"),
-    ("close", "coat", "white", "neutral", "forest", "day"),
-    ("medium", "suit", "black", "sad", "city", "sunset"),
-]
-
-
-class Everything(random.Random):
-    """Numbers that make a caption name every attribute, in order."""
-
-    def random(self) -> float:
-        return 0.5
-
-
-def captions(who: Identity) -> list[str]:
-    """The same situations for every character."""
-    out = []
-    for shot, garment, colour, expression, place, time in SHOTS:
-        seen = Situation(0, 0, 0, expression, garment, colour, 1, 0.5, 0.46, 30)
-        out.append(caption(Everything(), who, seen, Scene(place, time, 0), shot, keep=1))
-    return out
 
 
 def portrait(who: Identity) -> np.ndarray:
@@ -135,7 +112,7 @@ def main() -> None:
     vae = load(a.vae or a.pack / "vae").eval()
     people = [identity(a.first + i) for i in range(a.ids)]
     centroids = np.stack([references(faces, who, 3, a.size) for who in people]).repeat(len(SHOTS), 0)
-    ids = torch.tensor([words.encode(t) for who in people for t in captions(who)])
+    ids = torch.tensor([words.encode(t) for who in people for _, _, _, t in prompts(who)])
     empty, emb = torch.tensor([words.encode("")]), torch.from_numpy(centroids).float()
     if a.chain:
         for strength in a.chain:

@@ -56,19 +56,38 @@ class SelfAttention:
 
 
 class IpAttention(nn.Module):
-    """Cross-attention to the text plus, weighed by `on` per sample, a second one to the identity tokens."""
+    """Cross-attention to the text plus, weighed by `on`, a second one to the identity tokens.
+
+    With several people in a picture each has a context of its own, and every cell listens to the one whose region it lies in.
+    """
 
     def __init__(self, width: int, context: int):
         super().__init__()
         self.to_k_ip, self.to_v_ip = nn.Linear(context, width, bias=False), nn.Linear(context, width, bias=False)
 
     def __call__(self, attn, hidden_states, encoder_hidden_states=None, **_):
-        text, tokens, on = encoder_hidden_states
+        text, tokens, on, regions = encoder_hidden_states
         q = attn.to_q(hidden_states)
+        n, people = len(q), len(text) // len(q)
+        if people > 1:
+            q = q.repeat_interleave(people, 0)
         y = attend(q, attn.to_k(text), attn.to_v(text), attn.heads)
         if tokens is not None:
             y = y + on.view(-1, 1, 1).to(y.dtype) * attend(q, self.to_k_ip(tokens), self.to_v_ip(tokens), attn.heads)
+        if people > 1:
+            mine = owners(regions, y.shape[1]).view(n, 1, -1, 1).expand(-1, 1, -1, y.shape[2])
+            y = y.view(n, people, *y.shape[1:]).gather(1, mine)[:, 0]
         return attn.to_out[0](y)
+
+
+def owners(regions: tuple[torch.Tensor, float], cells: int) -> torch.Tensor:
+    """Which person each cell of a feature map belongs to: (N, cells). `regions` are the strips' right ends as shares of the width
+    (N, people), and the picture's width over its height. A cell belongs to the first strip that ends beyond its centre."""
+    edges, aspect = regions
+    width = round((cells * aspect) ** 0.5)
+    centres = (torch.arange(width, device=edges.device) + 0.5) / width
+    column = (centres[None, :, None] >= edges[:, None, :]).sum(2).clamp(max=edges.shape[1] - 1)
+    return column.repeat(1, cells // width)
 
 
 class ImageProjection(nn.Module):
@@ -109,11 +128,16 @@ class Model(nn.Module):
             return SelfAttention()
         return IpAttention(self.unet.get_submodule(name.removesuffix(".processor")).inner_dim, CONTEXT)
 
-    def forward(self, z, t, ids, emb, on):
-        """Predicts v for latents z (N, 12, H, W) at timesteps t (N,), token ids (N, L), embeddings (N, 512) or None."""
+    def forward(self, z, t, ids, emb, on, edges=None):
+        """Predicts v for latents z (N, 12, H, W) at timesteps t (N,).
+
+        For one person token ids (N, L), embeddings (N, 512) or None, their weights (N,). For several, one row each, picture
+        after picture: (N * people, ...), and the right ends of their strips, edges (N, people).
+        """
         text = self.text(ids).last_hidden_state
         tokens = self.image(emb) if emb is not None else None
-        return self.unet(z, t, (text, tokens, on), return_dict=False)[0]
+        regions = None if edges is None else (edges, z.shape[3] / z.shape[2])
+        return self.unet(z, t, (text, tokens, on, regions), return_dict=False)[0]
 
     def load_pack(self, pack: Path) -> None:
         """Takes the weights of an exported pack (export.py), so that training can go on from it."""
@@ -142,25 +166,28 @@ def alphas() -> torch.Tensor:
 def generate(
     model: Model, vae: AutoencoderKL, ids: torch.Tensor, emb: torch.Tensor | None, empty: torch.Tensor, seed: int, shape=(16, 16),
     steps: int = 20, guidance: float = 3.0, identity_scale: float = 1.0, start: torch.Tensor | None = None, strength: float = 1.0,
+    edges: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """DDIM, eta 0, classifier-free guidance away from `empty` (1, L) without identity tokens.
 
-    ids (N, L); emb (N, 512) or None; shape of the latents. With `start`, pictures like those returned, only the last `strength` of
-    the steps run, from there. Returns pictures (N, 3, H, W) in [-1, 1].
+    ids (N, L), emb (N, 512) or None, both with a row per person where `edges` (N, people) are given; shape of the latents. With
+    `start`, pictures like those returned, only the last `strength` of the steps run, from there. Returns pictures (N, 3, H, W) in
+    [-1, 1].
     """
-    n = len(ids)
+    n, rows = len(ids if edges is None else edges), len(ids)
     z = torch.randn(n, CHANNELS, *shape, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
     schedule = DDIMScheduler(**SCHEDULE)
     schedule.set_timesteps(steps)
     timesteps = schedule.timesteps[steps - max(1, int(steps * strength)) :]
     if start is not None:
         z = schedule.add_noise(vae.encode(start).latent_dist.mean, z, timesteps[:1])
-    both = torch.cat([empty.expand(n, -1), ids])
-    on = torch.cat([torch.zeros(n, device=DEVICE), torch.full((n,), identity_scale, device=DEVICE)])
+    both = torch.cat([empty.expand(rows, -1), ids])
+    on = torch.cat([torch.zeros(rows, device=DEVICE), torch.full((rows,), identity_scale, device=DEVICE)])
     twice = torch.cat([emb, emb]) if emb is not None else None
+    strips = torch.cat([edges, edges]) if edges is not None else None
     for t in timesteps:
         with cast():
-            v = model(torch.cat([z, z]), t.to(DEVICE).expand(2 * n), both, twice, on).float()
+            v = model(torch.cat([z, z]), t.to(DEVICE).expand(2 * n), both, twice, on, strips).float()
         without, with_text = v.chunk(2)
         z = schedule.step(without + guidance * (with_text - without), t, z).prev_sample
     with cast():

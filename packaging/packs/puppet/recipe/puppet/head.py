@@ -57,7 +57,7 @@ def draw_full_beard(pen: Pen) -> None:
 
 
 def draw_marks(pen: Pen) -> None:
-    """The lines of age, freckles, a scar, a mole."""
+    """The lines of age, freckles, a scar, a mole: large enough to survive a picture of 128 pixels."""
     who, r = pen.who, pen.unit
     if who.age == "old":
         for t in (-1, 1):
@@ -68,10 +68,10 @@ def draw_marks(pen: Pen) -> None:
         for t in (-1, 1):
             for _ in range(5):
                 spot = pen.face(t * rng.uniform(0.2, 0.6), rng.uniform(0.14, 0.42))
-                pen.disc(spot, max(0.7, r * 0.035), scaled(pen.skin, 0.66), 0.9)
+                pen.disc(spot, max(0.9, r * 0.055), scaled(pen.skin, 0.58), 0.95)
     if who.scar:
         t = 1 if who.scar % 2 else -1
-        pen.straight(pen.face(t * 0.38, 0.18), pen.face(t * 0.62, 0.52), pen.lit((190, 84, 84)), 0.95, max(1.6, r * 0.085))
+        pen.straight(pen.face(t * 0.38, 0.18), pen.face(t * 0.62, 0.56), pen.lit((176, 52, 60)), 1, max(2.0, r * 0.13))
     if who.mole:
         spot = pen.face((1 if who.mole % 2 else -1) * 0.4, 0.34 if who.mole < 3 else 0.58)
-        pen.disc(spot, max(1.1, r * 0.06), pen.lit((60, 36, 28)))
+        pen.disc(spot, max(1.4, r * 0.09), pen.lit((44, 24, 20)))

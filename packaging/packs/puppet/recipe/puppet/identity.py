@@ -6,7 +6,7 @@ Lengths are in head half-widths, x to the right of the picture, y down; angles a
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Rgb = tuple[int, int, int]
 
@@ -113,6 +113,13 @@ def identity(seed: int) -> Identity:
         mole=rng.randrange(1, 5) if rng.random() < 0.15 else 0,
         earrings=sex == "woman" and rng.random() < 0.4,
     )
+
+
+def look_alike(who: Identity, seed: int) -> Identity:
+    """Another puppet that every caption describes in the same words."""
+    rng = random.Random(seed)
+    skin, hair = jitter(rng, SKINS[who.skin], 9), jitter(rng, HAIRS[who.hair_colour], 12)
+    return replace(who, seed=seed, shape=geometry(rng, who.sex), skin_rgb=skin, hair_rgb=hair)
 
 
 def geometry(rng: random.Random, sex: str) -> Geometry:

@@ -34,6 +34,17 @@ def restore(net: nn.Module, file: Path) -> None:
         raise ValueError(f"restore {file}: no weights for {', '.join(left)}")
 
 
+def resume(net: nn.Module, file: Path | None) -> bool:
+    """Loads weights to go on from: a checkpoint of this recipe (.pt) or a shipped .onnx. Tells whether norms may learn again."""
+    if file is None:
+        return True
+    if file.suffix == ".pt":
+        net.load_state_dict(torch.load(file, map_location="cpu"))
+        return True
+    restore(net, file)
+    return False
+
+
 def module_name(node: str) -> str:
     """The torch name in a node's path: /c3/c3.1/a/a.0/Conv is c3.1.a.0."""
     parts: list[str] = []

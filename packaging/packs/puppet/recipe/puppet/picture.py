@@ -2,19 +2,20 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 
 import numpy as np
 import skia
 
 from .body import draw_body
-from .caption import caption
+from .caption import caption, caption_of_nobody
 from .face import draw_face, draw_glasses
 from .hair import draw_hair_behind, draw_hair_in_front
 from .head import draw_ears, draw_head, draw_marks, head_outline
 from .identity import Identity
 from .pen import Pen
 from .places import LIGHTS, draw_place
-from .situation import Scene, Situation, framing, scene, situation
+from .situation import Scene, Situation, company, framing, scene, situation
 
 SQUARE, WIDE = (128, 128), (192, 112)
 
@@ -46,10 +47,48 @@ def draw_puppet(pen: Pen) -> tuple[np.ndarray, np.ndarray]:
     return np.array([outline[:, 0].min(), brow, outline[:, 0].max(), outline[:, 1].max()], np.float32), landmarks
 
 
-def sample(seed: int, who: Identity, width: int, height: int, shot: str | None = None):
-    """One random picture of `who`: (rgb, box, landmarks, caption)."""
+@dataclass(frozen=True)
+class Sample:
+    """A picture with its truth. People stand from left to right; `captions` has one each, `around` describes the rest.
+
+    rgb uint8 (H, W, 3), boxes float32 (N, 4), landmarks float32 (N, 5, 2), in pixels.
+    """
+
+    rgb: np.ndarray
+    boxes: np.ndarray
+    landmarks: np.ndarray
+    people: list[tuple[Identity, Situation]]
+    place: Scene
+    shot: str
+    captions: list[str]
+    around: str
+
+    def edges(self) -> np.ndarray:
+        """Where the strip of each person ends, as shares of the width (N,): midway to the next one, at last the border."""
+        x = np.array([seen.x for _, seen in self.people], np.float32)
+        return np.append((x[1:] + x[:-1]) / 2, np.float32(1)) if len(x) else x
+
+
+def sample(seed: int, who: Identity, width: int, height: int, shot: str | None = None) -> Sample:
+    """One random picture of `who`."""
     rng = random.Random(seed)
     shot = shot or framing(rng, width == height)
     seen, place = situation(rng, width, height, shot), scene(rng)
     rgb, boxes, landmarks = draw(width, height, place, [(who, seen)])
-    return rgb, boxes[0], landmarks[0], caption(rng, who, seen, place, shot)
+    text = caption(rng, who, seen, place, shot)
+    return Sample(rgb, boxes, landmarks, [(who, seen)], place, shot, [text], caption_of_nobody(rng, place, shot))
+
+
+def company_of(seed: int, people: list[Identity], width: int, height: int) -> Sample:
+    """One random picture of nobody, or of two to four people from left to right."""
+    rng = random.Random(seed)
+    if people:
+        shot, seen = company(rng, width, height, len(people))
+    else:
+        shot, seen = framing(rng, width == height), []
+    place, pairs = scene(rng), list(zip(people, seen))
+    rgb, boxes, landmarks = draw(width, height, place, pairs)
+    drawn = np.argsort([s.size for s in seen], kind="stable")
+    order = np.argsort(drawn)  # draw() gives the truth from back to front
+    captions = [caption(rng, who, s, place, shot) for who, s in pairs]
+    return Sample(rgb, boxes[order], landmarks[order], pairs, place, shot, captions, caption_of_nobody(rng, place, shot))

@@ -1,10 +1,11 @@
 """Turns pictures into what the generator trains on: latents, token ids and face embeddings, part by part.
 
     python -m puppet.prepare DATA PACK OUT [--per 10] [--parts 0,1]      with the pack's own VAE, tokenizer and embedder
-    python -m puppet.prepare DATA PACK OUT --new VAE                     after a new VAE: first fold it, and learn the tokenizer
+    python -m puppet.prepare DATA PACK OUT --fold VAE                    only folds a newly trained VAE into OUT/vae
+    python -m puppet.prepare DATA PACK OUT --learn                       only learns a tokenizer into OUT/tokenizer
 
 Folding puts the latents' mean and deviation of each channel into the VAE's quant_conv and post_quant_conv, so that the
-generator sees unit latents and the scaling factor is 1. OUT gets latentsK.npz, and with --new also vae/ and tokenizer/.
+generator sees unit latents and the scaling factor is 1. OUT gets latentsK.npz.
 """
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ from diffusers import AutoencoderKL
 from . import data, tokenizer
 from .faces import Faces
 from .vae import load
+
+ONE_IN = 16  # pictures are chosen by their place among this many
 
 
 def fold(vae: AutoencoderKL, mean: torch.Tensor, std: torch.Tensor) -> None:
@@ -43,27 +46,35 @@ def encode(vae: AutoencoderKL, rgb: np.ndarray) -> torch.Tensor:
     return torch.cat(out)
 
 
-def renew(a: argparse.Namespace) -> None:
-    """Folds a new VAE and learns the tokenizer from every caption."""
-    vae = load(a.new).eval()
-    z = encode(vae, np.load(a.data / "sq0.npy")[:512])
+def write_folded(a: argparse.Namespace) -> None:
+    """A new VAE with unit latents."""
+    vae = load(a.fold).eval()
+    z = encode(vae, np.load(a.data / "sq0.npy", mmap_mode="r")[:512])
     fold(vae, z.mean((0, 2, 3)), z.std((0, 2, 3)))
     vae.save_pretrained(a.out / "vae")
-    captions = (text for k in range(data.parts(a.data)) for text in np.load(a.data / f"meta{k}.npz")["text"])
-    tokenizer.save(tokenizer.learn(map(str, captions)), a.out / "tokenizer")
+
+
+def write_tokenizer(a: argparse.Namespace) -> None:
+    """The tokenizer of every caption."""
+    captions = (str(t) for k in range(data.parts(a.data)) for t in np.load(a.data / f"meta{k}.npz")["sq_text"][:, 1])
+    tokenizer.save(tokenizer.learn(captions), a.out / "tokenizer")
 
 
 def part(k: int, a: argparse.Namespace, vae, words: tokenizer.Tokenizer, faces: Faces) -> None:
-    """Writes latentsK.npz: emb, emb_id; and for sq and wd the latents, X_id and X_tok. `per` of 16 pictures are encoded."""
+    """Writes latentsK.npz: emb (M, 512) and emb_id (M,); and for each kind of picture, latents (N, 12, h, w), KIND_ids (N, P),
+    KIND_tok (N, 1 + P, L), KIND_edges (N, P), KIND_pts (N, P, 5, 2). Of pictures of one person, `per` in sixteen are taken."""
     meta = np.load(a.data / f"meta{k}.npz")
-    rows = np.arange(len(meta["id"]))
-    embedded, chosen = rows % 2 == 0, rows % 16 < a.per
-    out = {"emb": faces.embed(np.load(a.data / f"cr{k}.npy")[embedded]).astype(np.float16), "emb_id": meta["id"][embedded]}
-    ids = np.array([words.encode(str(t)) for t in meta["text"]], np.int16)
-    for kind, wide in (("sq", False), ("wd", True)):
-        pick = chosen & (meta["wide"] == wide)
-        out[kind] = encode(vae, np.load(a.data / f"{kind}{k}.npy")[meta["pos"][pick]]).half().numpy()
-        out[kind + "_id"], out[kind + "_tok"] = meta["id"][pick], ids[pick]
+    owner = meta["face_ids"]
+    embedded = np.flatnonzero((owner < data.ALIKE) & (np.arange(len(owner)) % 2 == 0))
+    out = {"emb": faces.embed(np.load(a.data / f"cr{k}.npy", mmap_mode="r")[embedded]).astype(np.float16), "emb_id": owner[embedded]}
+    for kind, most in data.KINDS.items():
+        rgb = np.load(a.data / f"{kind}{k}.npy", mmap_mode="r")
+        rows = np.arange(len(rgb))
+        pick = rows[(most > 1) | (rows % ONE_IN < a.per)]
+        out[kind] = encode(vae, rgb[pick]).half().numpy()
+        texts = meta[kind + "_text"][pick]
+        out[kind + "_tok"] = np.array([[words.encode(str(t)) for t in row] for row in texts], np.int16)
+        out |= {f"{kind}_{name}": meta[f"{kind}_{name}"][pick] for name in ("ids", "edges", "pts")}
     np.savez(a.out / f"latents{k}.npz", **out)
 
 
@@ -71,16 +82,21 @@ def main() -> None:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "pack", "out"):
         a.add_argument(name, type=Path)
-    a.add_argument("--per", type=int, default=12)
+    a.add_argument("--per", type=int, default=10)
     a.add_argument("--parts", default="", help="which parts, by number; all unless given")
-    a.add_argument("--new", type=Path, metavar="VAE", help="a VAE that is not folded yet")
+    a.add_argument("--fold", type=Path, metavar="VAE")
+    a.add_argument("--learn", action="store_true")
     a = a.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
-    if a.new:
-        renew(a)
-    source = a.out if a.new else a.pack
-    vae = load(source / "vae").to(memory_format=torch.channels_last).eval()
-    words, faces, started = tokenizer.Tokenizer(source / "tokenizer"), Faces(a.pack), time.time()
+    if a.fold or a.learn:
+        if a.fold:
+            write_folded(a)
+        if a.learn:
+            write_tokenizer(a)
+        return
+    torch.set_num_threads(1)
+    vae = load(a.pack / "vae").to(memory_format=torch.channels_last).eval()
+    words, faces, started = tokenizer.Tokenizer(a.pack / "tokenizer"), Faces(a.pack), time.time()
     for k in map(int, a.parts.split(",")) if a.parts else range(data.parts(a.data)):
         part(k, a, vae, words, faces)
         print("part", k, f"{time.time() - started:.0f} s", flush=True)

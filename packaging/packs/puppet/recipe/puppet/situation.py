@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .identity import Rgb
 
@@ -18,6 +18,7 @@ SHOTS = ["close", "medium", "wide"]
 
 # Head half-width as a share of the picture's height, and where the head's centre stands, by shot.
 SIZES = {"close": (0.205, 0.265), "medium": (0.15, 0.20), "wide": (0.095, 0.13)}
+COMPANY_SIZES = {"close": (0.18, 0.235), "medium": (0.13, 0.18), "wide": (0.095, 0.13)}
 HEIGHTS = {"close": (0.43, 0.52), "medium": (0.40, 0.50), "wide": (0.40, 0.5)}
 
 
@@ -57,6 +58,20 @@ def situation(rng: random.Random, width: int, height: int, shot: str) -> Situati
         garment=rng.choice(GARMENTS), garment_colour=rng.choice(list(COLOURS)), light_side=rng.choice([-1, 1]), x=x, y=y, size=size,
         blink=rng.random() < 0.03,
     )
+
+
+def company(rng: random.Random, width: int, height: int, count: int) -> tuple[str, list[Situation]]:
+    """A shot size and the situations of two to four people side by side, from left to right."""
+    shot = rng.choices(SHOTS[:2] if count == 2 else SHOTS[1:], [1, 3])[0]
+    low, high = COMPANY_SIZES[shot]
+    size, room = rng.uniform(low, high) * height, width / count
+    people = []
+    for n in range(count):
+        alone = situation(rng, width, height, shot)
+        own = min(size * rng.uniform(0.9, 1.1), room * 0.4)
+        x = (n + 0.5 + rng.uniform(-0.14, 0.14)) / count
+        people.append(replace(alone, x=x, size=own, yaw=max(-24, min(24, alone.yaw))))
+    return shot, people
 
 
 def scene(rng: random.Random) -> Scene:

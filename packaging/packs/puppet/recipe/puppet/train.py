@@ -1,73 +1,116 @@
 """Trains the generator on what prepare.py wrote.
 
-    python -m puppet.train PREPARED OUT [--minutes 90] [--pack PACK] [--resume]
+    python -m puppet.train PREPARED OUT [--minutes 90] [--pack PACK] [--judge PACK] [--resume]
 
-Half of the samples see the text alone, half also the identity tokens of *another* picture of the same puppet. Timesteps are
-drawn mostly in the middle. The learning rate follows the clock: it rises, stays, and falls in the last `--decay` of the time;
-`--decay 0` keeps it, for runs that go on. OUT gets last.pt and the running average ema.pt, every eight minutes.
+Half of the samples see the text alone, half also the identity tokens of *other* pictures of the same puppet. In pictures of
+several people each has a caption, tokens and a strip of its own. Timesteps are drawn mostly in the middle. With --judge some of
+what the generator expects the clean picture to be is decoded, and its face must be the right one to the pack's embedder (as in
+PortraitBooth, Peng et al. 2023, arXiv:2312.06354). The learning rate follows the clock: it rises, stays, and falls in the last
+`--decay` of the time; `--decay 0` keeps it, for runs that go on. OUT gets last.pt and the running average ema.pt, every eight minutes.
 """
 from __future__ import annotations
 
 import argparse
 import copy
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from . import vae as autoencoder
+from .data import KINDS
 from .device import DEVICE, cast, speed_up
 from .generator import Model, alphas
 from .muon import Muon, Team
 
-KINDS = ("sq", "wd")
 NO_TEXT, WITH_IDENTITY, UNIFORM = 0.1, 0.55, 0.15  # shares of the samples
 SAVE_MINUTES = 8
 LARGEST = 16_000_000  # parameters that fit into the memory which ranks share
+ALONE, COMPANY = ["sq", "wd", "sq", "wd"], ["co2", "co3", "co2", "co0", "co2", "co4", "co2", "co3"]
+JUDGED, JUDGED_UNTIL, JUDGE_WEIGHT = 12, 600, 0.15  # pictures a batch, the noisiest timestep, and the share of the loss
+
+
+@dataclass
+class Batch:
+    """N pictures with K people each (one row for nobody): latents (N, 12, h, w), token ids (N * K, L), embeddings (N * K, 512),
+    the right ends of their strips (N, K), their landmarks (N, K, 5, 2) and the centroids of their embeddings (N, K, 512)."""
+
+    z: torch.Tensor
+    ids: torch.Tensor
+    embeddings: torch.Tensor
+    edges: torch.Tensor
+    points: np.ndarray
+    centroids: torch.Tensor
+    people: int
 
 
 class Data:
-    """All prepared parts in memory."""
+    """All prepared parts in memory. Pictures of company are sorted by how many people they show."""
 
     def __init__(self, folder: Path):
         files = [np.load(f) for f in sorted(folder.glob("latents*.npz"))]
         if not files:
             raise SystemExit(f"train: {folder} has no latents; run prepare.py first")
-
-        def column(name: str) -> np.ndarray:
-            return np.concatenate([f[name] for f in files])
-
-        self.z = {k: torch.from_numpy(column(k)).to(DEVICE) for k in KINDS}
-        self.tokens = {k: torch.from_numpy(column(k + "_tok").astype(np.int64)).to(DEVICE) for k in KINDS}
-        self.ids = {k: column(k + "_id") for k in KINDS}
-        self.embeddings = torch.from_numpy(column("emb")).to(DEVICE)
-        owner = column("emb_id")
+        self.parts: dict[str, dict[str, np.ndarray]] = {}
+        for kind, most in KINDS.items():
+            columns = {name: np.concatenate([f[kind + name] for f in files]) for name in ("", "_ids", "_tok", "_edges", "_pts")}
+            count = (columns["_ids"] >= 0).sum(1)
+            for k in np.unique(count):
+                self.parts[kind if most == 1 else f"{kind}{k}"] = {name: column[count == k] for name, column in columns.items()}
+        self.embeddings = np.concatenate([f["emb"] for f in files]).astype(np.float32)
+        owner = np.concatenate([f["emb_id"] for f in files])
         order = np.argsort(owner, kind="stable")
         ids, first, count = np.unique(owner[order], return_index=True, return_counts=True)
         self.rows = {i: order[f : f + c] for i, f, c in zip(ids, first, count)}
-        self.order: dict[str, list[int]] = {k: [] for k in KINDS}
+        self.centroids = {i: unit(self.embeddings[r].mean(0)) for i, r in self.rows.items()}
+        self.order: dict[str, list[int]] = {kind: [] for kind in self.parts}
 
     @property
     def length(self) -> int:
-        return self.tokens["sq"].shape[1]
+        return self.parts["sq"]["_tok"].shape[2]
 
     @property
     def empty(self) -> torch.Tensor:
         """The caption without words (1, L): its end fills up every caption, its start stands before it."""
-        last = int(max(t.max() for t in self.tokens.values()))
+        last = int(max(part["_tok"].max() for part in self.parts.values()))
         ids = torch.full((1, self.length), last, device=DEVICE)
         ids[0, 0] = last - 1
         return ids
 
-    def batch(self, rng: np.random.Generator, kind: str, n: int):
-        """Latents, token ids, and for each the embedding of some picture of the same puppet. Every latent once an epoch."""
+    def kind(self, step: int) -> str:
+        """What the pictures of a step are: four of five steps show one person."""
+        kinds = [k for k in COMPANY if k in self.parts]
+        return kinds[step // 5 % len(kinds)] if step % 5 == 4 and kinds else ALONE[step % 5 % 4]
+
+    def batch(self, rng: np.random.Generator, kind: str, n: int) -> Batch:
+        """`n` pictures, every one once an epoch. Embeddings are of one to three other pictures of the same puppet."""
+        part = self.parts[kind]
         if len(self.order[kind]) < n:
-            self.order[kind] = list(rng.permutation(len(self.z[kind])))
-        pick = np.array([self.order[kind].pop() for _ in range(n)])
-        who = np.array([rng.choice(self.rows[i]) for i in self.ids[kind][pick]])
-        rows = torch.as_tensor(pick, device=DEVICE)
-        return self.z[kind][rows].float(), self.tokens[kind][rows], self.embeddings[torch.as_tensor(who, device=DEVICE)].float()
+            self.order[kind] = list(rng.permutation(len(part[""])))
+        pick = np.array([self.order[kind].pop() for _ in range(min(n, len(part[""])))])
+        people = max(1, int((part["_ids"][pick[0]] >= 0).sum()))
+        who = part["_ids"][pick][:, :people]
+        shown = np.stack([self.embedding(rng, i) for i in who.ravel()])
+        goal = np.stack([self.centroids.get(i, np.zeros(512, np.float32)) for i in who.ravel()])
+        tokens = part["_tok"][pick][:, 1 : 1 + people] if who[0, 0] >= 0 else part["_tok"][pick][:, :1]
+        z = torch.from_numpy(part[""][pick]).to(DEVICE).float()
+        ids = torch.from_numpy(tokens.reshape(-1, self.length).astype(np.int64)).to(DEVICE)
+        edges = torch.from_numpy(part["_edges"][pick][:, :people]).to(DEVICE)
+        centroids = torch.from_numpy(goal).view(len(pick), people, 512).to(DEVICE)
+        return Batch(z, ids, torch.from_numpy(shown).to(DEVICE), edges, part["_pts"][pick][:, :people], centroids, people)
+
+    def embedding(self, rng: np.random.Generator, who: int) -> np.ndarray:
+        if who < 0:
+            return np.zeros(512, np.float32)
+        return unit(self.embeddings[rng.choice(self.rows[who], rng.integers(1, 4))].mean(0))
+
+
+def unit(e: np.ndarray) -> np.ndarray:
+    """`e` with length one."""
+    return e / np.linalg.norm(e)
 
 
 def rate(part: float, warm: float, decay: float) -> float:
@@ -86,18 +129,42 @@ def optimisers(model: Model, a: argparse.Namespace, team: Team) -> list[tuple[to
     return [(Muon(big, a.lr, team=team), 1.0), (torch.optim.AdamW(small, lr=a.lr, betas=(0.9, 0.99), weight_decay=0), 0.5)]
 
 
-def loss_of(model: Model, signal: torch.Tensor, x, ids, emb, empty) -> torch.Tensor:
-    """The error of v at random timesteps."""
-    n = len(x)
+class Judge:
+    """How little the faces in expected pictures are those that the identity tokens ask for: 1 - cosine."""
+
+    def __init__(self, pack: Path):
+        self.vae = speed_up(autoencoder.load(pack / "vae")).eval().requires_grad_(False)
+        self.likeness = autoencoder.Likeness(pack)
+
+    def __call__(self, z: torch.Tensor, points: np.ndarray, centroids: torch.Tensor) -> torch.Tensor:
+        """Per picture, for latents (N, 12, h, w), landmarks (N, 5, 2) and centroids (N, 512)."""
+        with cast():
+            y = self.vae.decode(z.contiguous(memory_format=torch.channels_last)).sample
+        return 1 - (self.likeness.embed(y.float(), points) * centroids).sum(1)
+
+
+def loss_of(model: Model, signal: torch.Tensor, b: Batch, empty: torch.Tensor, judge: Judge | None) -> tuple[torch.Tensor, float]:
+    """The error of v at random timesteps, with the judge's verdict on some; and that verdict alone (0 without one)."""
+    n, x = len(b.z), b.z
     t = (torch.sigmoid(torch.randn(n)) * 1000).long().clamp(0, 999)
     t = torch.where(torch.rand(n) < UNIFORM, torch.randint(0, 1000, (n,)), t).to(DEVICE)
     kept, noise = signal[t].view(-1, 1, 1, 1), torch.randn_like(x)
     z, v = kept.sqrt() * x + (1 - kept).sqrt() * noise, kept.sqrt() * noise - (1 - kept).sqrt() * x
-    ids = torch.where(torch.rand(n, 1, device=DEVICE) < NO_TEXT, empty, ids)
-    on = (torch.rand(n, device=DEVICE) < WITH_IDENTITY).float()
+    silent = (torch.rand(n, 1, device=DEVICE) < NO_TEXT).repeat_interleave(b.people, 0)
+    known = torch.rand(n, device=DEVICE) < WITH_IDENTITY
+    on = known.float().repeat_interleave(b.people) * (b.embeddings.abs().sum(1) > 0)
+    edges = b.edges if b.people > 1 else None
     with cast():
-        p = model(z.contiguous(memory_format=torch.channels_last), t, ids, emb, on)
-    return F.mse_loss(p.float(), v)
+        p = model(z.contiguous(memory_format=torch.channels_last), t, torch.where(silent, empty, b.ids), b.embeddings, on, edges)
+    loss = F.mse_loss(p.float(), v)
+    some = torch.nonzero(known & (t < JUDGED_UNTIL))[:JUDGED, 0]
+    if judge is None or not len(some) or not on.any():
+        return loss, 0.0
+    expected = (kept.sqrt() * z - (1 - kept).sqrt() * p.float())[some]
+    person = np.random.randint(b.people)
+    unlike = judge(expected, b.points[some.cpu().numpy(), person], b.centroids[some, person])
+    unlike = (unlike * signal[t[some]]).sum() / signal[t[some]].sum()
+    return loss + JUDGE_WEIGHT * unlike, unlike.item()
 
 
 def start(a: argparse.Namespace, data: Data) -> tuple[Model, Model]:
@@ -125,8 +192,10 @@ def run(rank: int, a: argparse.Namespace, flat, barrier, clock: torch.Tensor) ->
     empty, signal = data.empty, alphas()
     model, average = start(a, data)
     torch.manual_seed(a.seed + 1 + rank)
+    np.random.seed(a.seed + rank)
+    judge = Judge(a.judge) if a.judge else None
     everything, opts = list(model.parameters()), optimisers(model, a, team)
-    begin, step, mean, saved = time.time(), 0, None, 0.0
+    begin, step, mean, unlike, saved = time.time(), 0, None, 1.0, 0.0
     while True:
         if chief:
             clock[0] = (time.time() - begin) / 60 / a.minutes
@@ -137,7 +206,7 @@ def run(rank: int, a: argparse.Namespace, flat, barrier, clock: torch.Tensor) ->
             break
         for opt, share in opts:
             opt.param_groups[0]["lr"] = a.lr * share * rate(part, a.warm, a.decay)
-        loss = loss_of(model, signal, *data.batch(rng, KINDS[step % 2], a.batch), empty)
+        loss, verdict = loss_of(model, signal, data.batch(rng, data.kind(step), a.batch), empty, judge)
         loss.backward()
         team.average(everything)
         torch.nn.utils.clip_grad_norm_(everything, 1.0)
@@ -148,11 +217,13 @@ def run(rank: int, a: argparse.Namespace, flat, barrier, clock: torch.Tensor) ->
         if not chief:
             continue
         follow(average, model, min(0.9995 if part > 0.1 else 0.998, (step + 1) / (step + 10)))
-        mean = loss.item() if mean is None else 0.99 * mean + 0.01 * loss.item()
+        alone = loss.item() - JUDGE_WEIGHT * verdict
+        mean = alone if mean is None else 0.99 * mean + 0.01 * alone
+        unlike = 0.98 * unlike + 0.02 * verdict if verdict else unlike
         minutes = (time.time() - begin) / 60
         if step % 50 == 0:
             seen = step * a.batch * a.ranks
-            print(step, f"{seen / 1000:.0f}k loss {mean:.4f} {seen / minutes / 60:.0f} samples/s {minutes:.1f} min", flush=True)
+            print(step, f"{seen / 1000:.0f}k loss {mean:.4f} unlike {unlike:.3f} {seen / minutes / 60:.0f} samples/s {minutes:.1f} min", flush=True)
         if minutes - saved > SAVE_MINUTES:
             saved = minutes
             save(model, average, a.out)
@@ -179,6 +250,7 @@ def main() -> None:
     a.add_argument("--minutes", type=float, default=90)
     a.add_argument("--resume", action="store_true", help="go on from last.pt and ema.pt in OUT")
     a.add_argument("--pack", type=Path, help="start from an exported pack where there is nothing to resume")
+    a.add_argument("--judge", type=Path, help="the pack whose VAE and embedder judge the faces")
     a.add_argument("--batch", type=int, default=64, help="samples a rank and step")
     a.add_argument("--lr", type=float, default=2e-3)
     a.add_argument("--ranks", type=int, default=2 if DEVICE == "cpu" else 1, help="processes; on a CPU two beat two threads")

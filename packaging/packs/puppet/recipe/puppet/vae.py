@@ -1,10 +1,10 @@
 """The picture autoencoder: AutoencoderKL (Rombach et al. 2022, arXiv:2112.10752), 8 times smaller, 12 channels.
 
-    python -m puppet.vae DATA OUT [--minutes 60]                                a new one
-    python -m puppet.vae DATA OUT --resume PACK/vae --decoder PACK [--minutes 30]   sharpens the decoder alone
+    python -m puppet.vae DATA OUT [--minutes 60]                                             a new one
+    python -m puppet.vae DATA OUT --resume PACK/vae --judge PACK [--decoder] [--minutes 30]   goes on from the pack's
 
-Trained on whole frames from the start: GroupNorm's statistics differ between crops and frames. With --decoder the encoder and
-the latents stay as they are, so the generator fits on; the face must then also stay itself to the pack's embedder.
+Trained on whole frames from the start: GroupNorm's statistics differ between crops and frames. With --judge a face must also
+stay itself to the pack's embedder. With --decoder the encoder and the latents stay as they are, so the generator fits on.
 """
 from __future__ import annotations
 
@@ -50,10 +50,11 @@ def load(folder: Path) -> AutoencoderKL:
 
 def batch(pictures: data.Pictures, rng: np.random.Generator):
     """Pictures (N, 3, H, W) in [-1, 1], weights (N, 1, H, W) with mean 1, landmarks (N, 5, 2)."""
-    rgb, boxes, points = pictures.pick(rng, BATCH)
-    weight = np.ones((len(rgb), 1, *rgb.shape[1:3]), np.float32)
-    for m, (x0, y0, x1, y1) in zip(weight, boxes.astype(int)):
-        m[:, max(0, y0) : y1, max(0, x0) : x1] = FACE_WEIGHT
+    rgb, truth = pictures.pick(rng, BATCH)
+    weight, points = np.ones((len(rgb), 1, *rgb.shape[1:3]), np.float32), truth["pts"][:, 0]
+    for m, boxes, ids in zip(weight, truth["box"].astype(int), truth["ids"]):
+        for x0, y0, x1, y1 in boxes[ids >= 0]:
+            m[:, max(0, y0) : y1, max(0, x0) : x1] = FACE_WEIGHT
     x = (torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
     return x.to(DEVICE), torch.from_numpy(weight / weight.mean()).to(DEVICE), points
 
@@ -70,12 +71,18 @@ class Likeness:
     """How much of a face the decoder loses: 1 - cosine of the embeddings of the aligned face before and after."""
 
     def __init__(self, pack: Path):
-        self.net = embedder.load(pack).to(DEVICE).requires_grad_(False)
+        self.net = embedder.load(pack).to(DEVICE, memory_format=torch.channels_last).requires_grad_(False)
 
     def __call__(self, y: torch.Tensor, x: torch.Tensor, points: np.ndarray) -> torch.Tensor:
-        grid = face_grid(points, x.shape).to(x.device)
-        a, b = (F.normalize(self.net(F.grid_sample(p, grid, align_corners=False)), dim=1) for p in (y, x))
+        a, b = (self.embed(p, points) for p in (y, x))
         return (1 - (a * b).sum(1)).mean()
+
+    def embed(self, x: torch.Tensor, points: np.ndarray) -> torch.Tensor:
+        """Unit embeddings (N, 512) of the faces at `points` (N, 5, 2) in pictures (N, 3, H, W)."""
+        face = F.grid_sample(x, face_grid(points, x.shape).to(x.device), align_corners=False)
+        with cast():
+            e = self.net(face.contiguous(memory_format=torch.channels_last))
+        return F.normalize(e.float(), dim=1)
 
 
 def face_grid(points: np.ndarray, shape: torch.Size) -> torch.Tensor:
@@ -104,7 +111,7 @@ def train(a: argparse.Namespace) -> None:
     pictures = data.Pictures(a.data, a.parts)
     fixed = torch.from_numpy(np.asarray(pictures.rgb[0][:64:8])).permute(0, 3, 1, 2).float().to(DEVICE) / 127.5 - 1
     vae = speed_up(load(a.resume) if a.resume else build())
-    likeness = Likeness(a.decoder) if a.decoder else None
+    likeness = Likeness(a.judge) if a.judge else None
     learning = [*vae.post_quant_conv.parameters(), *vae.decoder.parameters()] if a.decoder else list(vae.parameters())
     vae.requires_grad_(False)
     for p in learning:
@@ -153,12 +160,12 @@ def step_loss(vae, likeness, x, weight, points) -> tuple[torch.Tensor, float]:
         z = z + 0.1 * torch.rand(len(z), 1, 1, 1, device=z.device) * torch.randn_like(z)
     with cast():
         y = vae.decode(z).sample
-    lost = difference(y.float(), x, weight)
+    kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()  # constant where the encoder stays
+    lost = difference(y.float(), x, weight) + 2e-4 * kl
     if likeness:
         unlike = likeness(y.float(), x, points)
         return lost + 0.3 * unlike, unlike.item()
-    kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
-    return lost + 2e-4 * kl, lost.item()
+    return lost, lost.item()
 
 
 if __name__ == "__main__":
@@ -170,5 +177,6 @@ if __name__ == "__main__":
     a.add_argument("--parts", type=int, default=10)
     a.add_argument("--lr", type=float, default=1e-3)
     a.add_argument("--resume", type=Path, help="a saved VAE to go on from")
-    a.add_argument("--decoder", type=Path, metavar="PACK", help="train only the decoder, with this pack's embedder as judge")
+    a.add_argument("--judge", type=Path, metavar="PACK", help="faces must stay themselves to this pack's embedder")
+    a.add_argument("--decoder", action="store_true", help="train only the decoder")
     train(a.parse_args())

@@ -36,7 +36,7 @@ def test_the_embedder_comes_back_from_its_onnx_file(faces):
 def test_the_detector_comes_back_from_its_onnx_file(faces):
     net = detector.Detector()
     initialisers.restore(net, PACK / "detector.onnx")
-    square, _ = letterbox(sample(1, identity(1), *WIDE)[0], 256)
+    square, _ = letterbox(sample(1, identity(1), *WIDE).rgb, 256)
     x = (square.astype(np.float32).transpose(2, 0, 1)[None] - 127.5) / 128
     with torch.no_grad():
         ours = net.eval()(torch.from_numpy(x))
@@ -65,12 +65,13 @@ def test_the_tokenizer_agrees_with_transformers():
 
     theirs, ours = CLIPTokenizer.from_pretrained(PACK / "tokenizer"), Tokenizer(PACK / "tokenizer")
     for seed in range(20):
-        text = sample(seed, identity(seed), *SQUARE)[3]
+        text = sample(seed, identity(seed), *SQUARE).captions[0]
         assert theirs(text, padding="max_length", truncation=True)["input_ids"] == ours.encode(text)
 
 
 def test_the_detector_finds_a_drawn_face(faces):
-    rgb, box, landmarks, _ = sample(5, identity(1_000_005), *WIDE)
+    s = sample(5, identity(1_000_005), *WIDE)
+    rgb, box, landmarks = s.rgb, s.boxes[0], s.landmarks[0]
     face = faces.find(rgb)[0]
     assert np.abs(face.box - box).max() < 0.25 * (box[2] - box[0])
     assert np.linalg.norm(face.landmarks - landmarks, axis=1).mean() < 0.25 * np.linalg.norm(landmarks[0] - landmarks[1])
@@ -78,14 +79,14 @@ def test_the_detector_finds_a_drawn_face(faces):
 
 def test_a_puppet_is_closer_to_itself_than_to_another(faces):
     def seen(seed, picture):
-        return faces.best(sample(picture, identity(seed), *SQUARE, "close")[0])[1]
+        return faces.best(sample(picture, identity(seed), *SQUARE, "close").rgb)[1]
 
     assert seen(1_000_001, 1) @ seen(1_000_001, 2) > seen(1_000_001, 1) @ seen(1_000_002, 2) + 0.3
 
 
 def test_folding_gives_unit_latents_and_the_same_pictures():
     net = vae.build().eval()
-    rgb = np.stack([sample(n, identity(n), *SQUARE)[0] for n in range(4)])
+    rgb = np.stack([sample(n, identity(n), *SQUARE).rgb for n in range(4)])
     x = torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
         z = net.encode(x).latent_dist.mean
@@ -99,7 +100,8 @@ def test_folding_gives_unit_latents_and_the_same_pictures():
 def test_the_face_grid_cuts_what_alignment_cuts():
     from puppet.align import align
 
-    rgb, _, landmarks, _ = sample(2, identity(2), *WIDE, "close")
+    s = sample(2, identity(2), *WIDE, "close")
+    rgb, landmarks = s.rgb, s.landmarks[0]
     x = torch.from_numpy(rgb).permute(2, 0, 1)[None].float()
     grid = vae.face_grid(landmarks[None], x.shape)
     cut = torch.nn.functional.grid_sample(x, grid, align_corners=False)[0].permute(1, 2, 0).numpy()

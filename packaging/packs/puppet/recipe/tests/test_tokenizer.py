@@ -9,7 +9,7 @@ from puppet.picture import SQUARE, sample
 from puppet.tokenizer import LENGTH, Tokenizer, learn, save
 
 PACK = Path(__file__).parents[2]
-CAPTIONS = [sample(seed, identity(seed), *SQUARE)[3] for seed in range(60)]
+CAPTIONS = [sample(seed, identity(seed), *SQUARE).captions[0] for seed in range(60)]
 
 
 @pytest.fixture(scope="module")
