@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         width: 192,
         height: 112,
         steps: 20,
+        sampler: None,
         guidance: 3.0,
         start: None,
         identity: None,

@@ -28,4 +28,4 @@ pub use candle_core::Device;
 pub use error::{GenerateError, LoadError};
 pub use latent::Latent;
 pub use pipeline::StableDiffusion;
-pub use request::{Generated, IdentityTokens, Request, Start, StepDone};
+pub use request::{Generated, IdentityTokens, Request, Sampler, Start, StepDone};

@@ -1,4 +1,4 @@
-//! Text to picture: tokens, text encoder, guided DDIM over the UNet, VAE.
+//! Text to picture: tokens, text encoder, a guided sampler over the UNet, VAE.
 
 use candle_core::{Device, Tensor};
 use image::RgbImage;
@@ -10,12 +10,12 @@ use crate::config::Config;
 use crate::error::Stage;
 use crate::ip_adapter::IpAdapter;
 use crate::latent::noise;
-use crate::scheduler::Ddim;
+use crate::scheduler::Scheduler;
 use crate::text::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::{Context, Unet};
 use crate::vae::Vae;
-use crate::{GenerateError, Generated, IdentityTokens, Latent, LoadError, Request, StepDone};
+use crate::{GenerateError, Generated, IdentityTokens, Latent, LoadError, Request, Sampler, StepDone};
 
 /// The longest side of a picture, pixels: larger ones take more memory than any model here was trained for.
 const LONGEST_SIDE: u32 = 2048;
@@ -27,7 +27,7 @@ pub struct StableDiffusion {
     text: TextEncoder,
     unet: Unet,
     vae: Vae,
-    ddim: Ddim,
+    scheduler: Scheduler,
     adapter: Option<IpAdapter>,
 }
 
@@ -44,7 +44,7 @@ impl StableDiffusion {
         let tokenizer = Tokenizer::open(&folder.join("tokenizer"), longest, text.vocabulary())?;
         let unet = Unet::open(&folder.join("unet"), device)?;
         let vae = Vae::open(&folder.join("vae"), device)?;
-        let ddim = Ddim::open(&folder.join("scheduler/scheduler_config.json"))?;
+        let scheduler = Scheduler::open(&folder.join("scheduler/scheduler_config.json"))?;
         let agree = |field: &str, found: usize, expected: usize| LoadError::Config {
             file: folder.join("unet/config.json"),
             field: field.into(),
@@ -58,7 +58,7 @@ impl StableDiffusion {
         }
         let widths: Vec<usize> = unet.cross_attentions().map(Attention::width).collect();
         let adapter = ip_adapter.map(|path| IpAdapter::open(path, unet.config(), &widths, device)).transpose()?;
-        Ok(Self { device: device.clone(), tokenizer, text, unet, vae, ddim, adapter })
+        Ok(Self { device: device.clone(), tokenizer, text, unet, vae, scheduler, adapter })
     }
 
     /// Makes a picture. `progress` hears of every step and may break off.
@@ -72,28 +72,31 @@ impl StableDiffusion {
     ) -> Result<Generated, GenerateError> {
         self.check(request)?;
         let count = request.steps as usize;
-        let times = self.ddim.times(count);
+        let run = self.scheduler.run(self.sampler(request), count);
         let noise = noise(request.seed, self.latent_shape(request.width, request.height)?, &self.device)
             .stage("drawing noise")?;
-        let (mut latent, times) = match &request.start {
-            None => (noise, times.as_slice()),
+        let (mut latent, first) = match &request.start {
+            None if run.first() == 1.0 => (noise, 0),
+            None => ((noise * run.first()).stage("drawing noise")?, 0),
             Some(start) => {
                 start.latent.same_shape(&noise)?;
-                let run = (f64::from(start.strength) * count as f64).round() as usize;
-                let times = &times[count - run.min(count)..];
-                let noised = |&time| self.ddim.add_noise(&start.latent.tensor, &noise, time);
-                (times.first().map_or(Ok(start.latent.tensor.clone()), noised).stage("noising the start")?, times)
+                let steps = (f64::from(start.strength) * count as f64).round() as usize;
+                let clean = &start.latent.tensor;
+                let first = count - steps.min(count);
+                let noised = if first < count { run.add_noise(clean, &noise, first) } else { Ok(clean.clone()) };
+                (noised.stage("noising the start")?, first)
             }
         };
         let context = self.context(request)?;
-        let embedded = self.unet.embed_times(times, &self.device).stage("embedding times")?;
-        for (i, &time) in times.iter().enumerate() {
+        let embedded = self.unet.embed_times(&run.times()[first..], &self.device).stage("embedding times")?;
+        for i in first..count {
             let step = || {
-                let prediction = self.predict(&latent, &embedded.narrow(0, i, 1)?, &context, request.guidance)?;
-                self.ddim.step(&prediction, &latent, time, count)
+                let time = embedded.narrow(0, i - first, 1)?;
+                let prediction = self.predict(&latent, &time, &context, request.guidance)?;
+                run.step(i, &prediction, &latent)
             };
             latent = step().stage("denoising")?;
-            let done = StepDone { step: i as u32 + 1, of: times.len() as u32 };
+            let done = StepDone { step: (i - first) as u32 + 1, of: (count - first) as u32 };
             if progress(done).is_break() {
                 return Err(GenerateError::Cancelled);
             }
@@ -172,8 +175,12 @@ impl StableDiffusion {
         context().stage("preparing text and identity")
     }
 
+    fn sampler(&self, request: &Request) -> Sampler {
+        request.sampler.unwrap_or(self.scheduler.sampler())
+    }
+
     fn check(&self, request: &Request) -> Result<(), GenerateError> {
-        let limit = self.ddim.longest_run() as u32;
+        let limit = self.scheduler.longest_run(self.sampler(request)) as u32;
         if !(1..=limit).contains(&request.steps) {
             return Err(GenerateError::Steps { steps: request.steps, limit });
         }

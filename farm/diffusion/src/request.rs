@@ -19,12 +19,23 @@ pub struct Request {
     pub height: u32,
     /// Sampler steps of a picture from noise.
     pub steps: u32,
+    /// How the noise is taken away; none is the way that the model's folder names.
+    pub sampler: Option<Sampler>,
     /// Classifier-free guidance scale; 1 and less is none, and half the work.
     pub guidance: f32,
     /// Where to start instead of pure noise.
     pub start: Option<Start>,
     /// Whom to show.
     pub identity: Option<IdentityTokens>,
+}
+
+/// How noise is taken away step by step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampler {
+    /// Denoising diffusion implicit models, without noise between steps.
+    Ddim,
+    /// Euler's method, without noise between steps.
+    Euler,
 }
 
 /// A latent to start from.

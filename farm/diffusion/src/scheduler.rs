@@ -1,23 +1,32 @@
-//! The noise schedule of a diffusers folder, and DDIM sampling over it (Song et al. 2021, arXiv:2010.02502), without noise
-//! between steps. The schedules of PNDM, Euler and other samplers are read too and run with DDIM.
-//! <https://huggingface.co/docs/diffusers/api/schedulers/ddim>
+//! The noise schedule of a diffusers folder. [`Run`] walks it, by DDIM or by Euler steps; the schedules of PNDM and other
+//! samplers are read too and run with DDIM.
+//! <https://huggingface.co/docs/diffusers/api/schedulers/ddim>, <https://huggingface.co/docs/diffusers/api/schedulers/euler>
 
-use candle_core::Tensor;
+mod run;
+
 use std::path::Path;
 
-use crate::LoadError;
 use crate::config::Config;
+use crate::{LoadError, Sampler};
 
-/// A noise schedule and how to walk it.
-pub(crate) struct Ddim {
+pub(crate) use run::Run;
+
+/// A noise schedule, and how the folder wants it walked.
+pub(crate) struct Scheduler {
     /// Share of the picture's variance that is left at each training step, falling.
     kept: Vec<f64>,
     /// The same after the last step.
     kept_last: f64,
     prediction: Prediction,
-    spacing: Spacing,
+    /// What the folder says; samplers differ in what is meant where it says nothing.
+    spacing: Option<Spacing>,
     offset: usize,
+    /// DDIM alone clips.
     clip: Option<f64>,
+    /// Noise that Euler leaves after its last step, in units of the picture's deviation.
+    noise_last: f64,
+    /// The folder's own sampler.
+    sampler: Sampler,
 }
 
 /// What the UNet predicts.
@@ -36,7 +45,7 @@ enum Spacing {
     Linspace,
 }
 
-impl Ddim {
+impl Scheduler {
     /// Reads `scheduler_config.json`.
     pub(crate) fn open(file: &Path) -> Result<Self, LoadError> {
         Self::read(&Config::open(file)?)
@@ -47,6 +56,13 @@ impl Ddim {
             config.require(field, &only.into())?;
         }
         config.require("trained_betas", &serde_json::Value::Null)?;
+        let class = config.text_or("_class_name", "DDIMScheduler")?;
+        let sampler = if class == "EulerDiscreteScheduler" { Sampler::Euler } else { Sampler::Ddim };
+        if sampler == Sampler::Euler {
+            for (field, only) in EULER_ONLY {
+                config.require(field, &serde_json::from_str(only).unwrap_or_default())?;
+            }
+        }
         let steps = config.count_or("num_train_timesteps", 1000)?;
         let (first, last) = (config.number_or("beta_start", 1e-4)?, config.number_or("beta_end", 0.02)?);
         let line = |from: f64, to: f64, i: usize| from + (to - from) * i as f64 / (steps.max(2) - 1) as f64;
@@ -72,73 +88,71 @@ impl Ddim {
             "sample" => Prediction::Sample,
             other => return Err(unknown(config, "prediction_type", other, "epsilon, v_prediction, sample")),
         };
-        let spacing = match config.text_or("timestep_spacing", "leading")? {
-            "leading" => Spacing::Leading,
-            "trailing" => Spacing::Trailing,
-            "linspace" => Spacing::Linspace,
+        let spacing = match config.text_or("timestep_spacing", "")? {
+            "" => None,
+            "leading" => Some(Spacing::Leading),
+            "trailing" => Some(Spacing::Trailing),
+            "linspace" => Some(Spacing::Linspace),
             other => return Err(unknown(config, "timestep_spacing", other, "leading, trailing, linspace")),
         };
         // Only DDIM clips unless told not to; clipping is meant for pixels and spoils latents.
-        let clips =
-            config.flag_or("clip_sample", config.text_or("_class_name", "DDIMScheduler")? == "DDIMScheduler")?;
+        let clips = config.flag_or("clip_sample", class == "DDIMScheduler")?;
         let clip = if clips { Some(config.number_or("clip_sample_range", 1.0)?) } else { None };
         let kept_last = if config.flag_or("set_alpha_to_one", true)? { 1.0 } else { kept[0] };
         let offset = config.number_or("steps_offset", 0.0)?.clamp(0.0, steps as f64) as usize;
-        Ok(Self { kept, kept_last, prediction, spacing, offset, clip })
+        let noise_last = match config.text_or("final_sigmas_type", "zero")? {
+            "zero" => 0.0,
+            "sigma_min" => sigma(kept[0]),
+            other => return Err(unknown(config, "final_sigmas_type", other, "zero, sigma_min")),
+        };
+        Ok(Self { kept, kept_last, prediction, spacing, offset, clip, noise_last, sampler })
+    }
+
+    /// The folder's own sampler.
+    pub(crate) fn sampler(&self) -> Sampler {
+        self.sampler
     }
 
     /// The most steps that a run can have.
-    pub(crate) fn longest_run(&self) -> usize {
-        match self.spacing {
+    pub(crate) fn longest_run(&self, sampler: Sampler) -> usize {
+        match self.spacing(sampler) {
             Spacing::Leading => self.kept.len() - self.offset.min(self.kept.len() - 1),
             _ => self.kept.len(),
         }
     }
 
-    /// The training steps that a run of `count` visits, noisiest first. `count` is from 1 to [`Self::longest_run`].
-    pub(crate) fn times(&self, count: usize) -> Vec<usize> {
+    /// A run of `count` steps, from 1 to [`Self::longest_run`].
+    pub(crate) fn run(&self, sampler: Sampler, count: usize) -> Run {
+        match sampler {
+            Sampler::Ddim => self.ddim(count),
+            Sampler::Euler => self.euler(count),
+        }
+    }
+
+    fn spacing(&self, sampler: Sampler) -> Spacing {
+        let unsaid = match sampler {
+            Sampler::Ddim => Spacing::Leading,
+            Sampler::Euler => Spacing::Linspace,
+        };
+        self.spacing.unwrap_or(unsaid)
+    }
+
+    /// The training steps that a run visits, noisiest first; Euler goes between two where its spacing says so.
+    fn times(&self, sampler: Sampler, count: usize) -> Vec<f64> {
         let all = self.kept.len();
-        let time = |i: usize| match self.spacing {
-            Spacing::Leading => (count - 1 - i) * (all / count) + self.offset,
+        let time = |i: usize| match self.spacing(sampler) {
+            Spacing::Leading => ((count - 1 - i) * (all / count) + self.offset) as f64,
             Spacing::Trailing => {
                 let from_start = all as f64 - i as f64 * (all as f64 / count as f64);
-                from_start.round_ties_even() as usize - 1
+                from_start.round_ties_even() - 1.0
             }
             Spacing::Linspace => {
                 let stride = if count > 1 { (all - 1) as f64 / (count - 1) as f64 } else { 0.0 };
-                ((count - 1 - i) as f64 * stride).round_ties_even() as usize
+                let time = (count - 1 - i) as f64 * stride;
+                if sampler == Sampler::Euler { time } else { time.round_ties_even() }
             }
         };
-        (0..count).map(|i| time(i).min(all - 1)).collect()
-    }
-
-    /// A clean latent with the noise of a training step.
-    pub(crate) fn add_noise(&self, clean: &Tensor, noise: &Tensor, time: usize) -> candle_core::Result<Tensor> {
-        let kept = self.kept[time];
-        (clean * kept.sqrt())? + (noise * (1.0 - kept).sqrt())?
-    }
-
-    /// One step of a run of `count`: from the latent at `time` and the UNet's prediction to the latent of the next step.
-    pub(crate) fn step(
-        &self,
-        prediction: &Tensor,
-        latent: &Tensor,
-        time: usize,
-        count: usize,
-    ) -> candle_core::Result<Tensor> {
-        let kept = self.kept[time];
-        let kept_next = time.checked_sub(self.kept.len() / count).map_or(self.kept_last, |t| self.kept[t]);
-        let (a, b) = (kept.sqrt(), (1.0 - kept).sqrt());
-        let (picture, noise) = match self.prediction {
-            Prediction::Epsilon => (((latent - (prediction * b)?)? / a)?, prediction.clone()),
-            Prediction::Sample => (prediction.clone(), ((latent - (prediction * a)?)? / b)?),
-            Prediction::Velocity => (((latent * a)? - (prediction * b)?)?, ((prediction * a)? + (latent * b)?)?),
-        };
-        let picture = match self.clip {
-            Some(range) => picture.clamp(-range, range)?,
-            None => picture,
-        };
-        (picture * kept_next.sqrt())? + (noise * (1.0 - kept_next).sqrt())?
+        (0..count).map(|i| time(i).min((all - 1) as f64)).collect()
     }
 }
 
@@ -149,36 +163,64 @@ fn cosine_beta(i: usize, steps: usize) -> f64 {
     (1.0 - left(to) / left(from)).min(0.999)
 }
 
+/// Deviation of the noise beside a picture of deviation 1, where this share of the variance is the picture's.
+fn sigma(kept: f64) -> f64 {
+    ((1.0 - kept) / kept).sqrt()
+}
+
+/// Fields of Euler's configuration that choose other noise levels, and the one value (JSON) that is built.
+const EULER_ONLY: &[(&str, &str)] = &[
+    ("use_karras_sigmas", "false"),
+    ("use_exponential_sigmas", "false"),
+    ("use_beta_sigmas", "false"),
+    ("interpolation_type", "\"linear\""),
+    ("timestep_type", "\"discrete\""),
+    ("sigma_min", "null"),
+    ("sigma_max", "null"),
+];
+
 fn unknown(config: &Config, field: &str, found: &str, known: &str) -> LoadError {
     config.error(field, format!("is `{found}`; supported are {known}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Ddim;
+    use super::{Run, Scheduler};
+    use crate::Sampler;
     use crate::config::Config;
     use candle_core::{Device, Tensor};
-    use serde_json::Value;
+    use serde_json::{Value, json};
     use std::path::Path;
+
+    fn read(config: &Value) -> Scheduler {
+        Scheduler::read(&Config::of(config)).unwrap()
+    }
 
     fn floats(value: &Value) -> Vec<f32> {
         serde_json::from_value(value.clone()).unwrap()
+    }
+
+    /// What a run makes of fixed numbers at its middle step.
+    fn stepped(run: &Run, at: usize) -> Vec<f32> {
+        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
+        run.step(at, &tensor(&[0.7, -1.9]), &tensor(&[0.4, 1.1])).unwrap().to_vec1().unwrap()
     }
 
     #[test]
     fn every_schedule_visits_the_steps_and_takes_the_step_of_diffusers() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/schedules.json");
         let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-        assert_eq!(cases.len(), 27);
-        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
+        assert_eq!(cases.len(), 54);
         for case in &cases {
-            let ddim = Ddim::read(&Config::of(&case["config"])).unwrap();
-            for (count, run) in case["runs"].as_object().unwrap() {
+            let scheduler = read(&case["config"]);
+            for (count, golden) in case["runs"].as_object().unwrap() {
                 let count: usize = count.parse().unwrap();
-                let times: Vec<usize> = serde_json::from_value(run["times"].clone()).unwrap();
-                assert_eq!(ddim.times(count), times, "{case}");
-                let step = ddim.step(&tensor(&[0.7, -1.9]), &tensor(&[0.4, 1.1]), times[count / 2], count).unwrap();
-                for (found, expected) in step.to_vec1::<f32>().unwrap().iter().zip(floats(&run["step"])) {
+                let run = scheduler.run(scheduler.sampler(), count);
+                for (found, expected) in run.times().iter().zip(floats(&golden["times"])) {
+                    assert!((found - expected).abs() <= 1e-4, "{found} {expected} {case}");
+                }
+                assert!((run.first() - golden["first"].as_f64().unwrap()).abs() < 1e-6, "{case}");
+                for (found, expected) in stepped(&run, count / 2).iter().zip(floats(&golden["step"])) {
                     let allowed = 1e-5 * expected.abs().max(1.0);
                     assert!((found - expected).abs() <= allowed, "{count} {found} {expected} {}", case["config"]);
                 }
@@ -188,8 +230,25 @@ mod tests {
 
     #[test]
     fn only_ddims_own_configuration_clips_unless_told() {
-        let clip = |class: &str| Ddim::read(&Config::of(&serde_json::json!({ "_class_name": class }))).unwrap().clip;
+        let clip = |class: &str| read(&json!({ "_class_name": class })).clip;
         assert_eq!(clip("DDIMScheduler"), Some(1.0));
-        assert_eq!(clip("EulerDiscreteScheduler"), None);
+        assert_eq!(clip("PNDMScheduler"), None);
+    }
+
+    #[test]
+    fn the_folder_chooses_the_sampler_and_a_request_may_choose_the_other() {
+        let euler = read(&json!({ "_class_name": "EulerDiscreteScheduler" }));
+        assert_eq!(euler.sampler(), Sampler::Euler);
+        assert_eq!(read(&json!({ "_class_name": "PNDMScheduler" })).sampler(), Sampler::Ddim);
+        // Without a word in the folder Euler spreads its steps over the whole schedule, DDIM keeps off its end.
+        assert_eq!(euler.run(Sampler::Euler, 3).times(), [999.0, 499.5, 0.0]);
+        assert_eq!(euler.run(Sampler::Ddim, 3).times(), [666.0, 333.0, 0.0]);
+    }
+
+    #[test]
+    fn noise_levels_that_are_not_built_are_refused() {
+        let config = json!({ "_class_name": "EulerDiscreteScheduler", "use_karras_sigmas": true });
+        let error = Scheduler::read(&Config::of(&config)).map(drop).unwrap_err();
+        assert_eq!(error.to_string(), "config.json: field `use_karras_sigmas` is true; only false is supported");
     }
 }

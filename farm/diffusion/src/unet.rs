@@ -97,13 +97,13 @@ impl Unet {
     }
 
     /// Embeds times: (times, width), ready for [`Self::forward`] row by row.
-    pub(crate) fn embed_times(&self, times: &[usize], device: &Device) -> candle_core::Result<Tensor> {
+    pub(crate) fn embed_times(&self, times: &[f32], device: &Device) -> candle_core::Result<Tensor> {
         let half = self.config.widths[0] / 2;
         let mut waves = Vec::with_capacity(times.len() * half * 2);
         for &time in times {
             let angle = |i: usize| {
                 let exponent = -(10_000f32.ln()) * i as f32 / (half as f32 - self.config.frequency_shift as f32);
-                time as f32 * exponent.exp()
+                time * exponent.exp()
             };
             let (sines, cosines) = ((0..half).map(|i| angle(i).sin()), (0..half).map(|i| angle(i).cos()));
             if self.config.cosine_first {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
 
 use greenroom_diffusion::{
-    Device, GenerateError, IdentityTokens, LoadError, Request, StableDiffusion, Start, StepDone,
+    Device, GenerateError, IdentityTokens, LoadError, Request, Sampler, StableDiffusion, Start, StepDone,
 };
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -18,13 +18,14 @@ fn the_same_request_gives_the_same_bytes_and_another_seed_another_picture() {
 }
 
 #[test]
-fn the_prompt_the_negative_prompt_and_the_guidance_each_change_the_picture() {
+fn the_prompt_the_negative_prompt_the_guidance_and_the_sampler_each_change_the_picture() {
     let model = tiny();
     let plain = make(&model, &request());
     for changed in [
         Request { prompt: "hair".into(), ..request() },
         Request { negative: "hair".into(), ..request() },
         Request { guidance: 1.0, ..request() },
+        Request { sampler: Some(Sampler::Euler), ..request() },
     ] {
         assert_ne!(make(&model, &changed), plain, "{changed:?}");
     }
@@ -224,6 +225,7 @@ fn request() -> Request {
         width: 80,
         height: 48,
         steps: 4,
+        sampler: None,
         guidance: 3.0,
         start: None,
         identity: None,

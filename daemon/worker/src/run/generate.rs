@@ -44,6 +44,7 @@ pub(super) fn run(
             width: native.width,
             height: native.height,
             steps: spec.steps,
+            sampler: None,
             guidance: spec.guidance,
             start: last.take().map(|latent| Start { latent, strength: strength(spec) }),
             identity: identity.clone(),

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.schedulers import scheduling_euler_discrete
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -60,6 +61,7 @@ def golden(pipe, adapter, height, width):
         out[f"run.{i}"] = run
     out["noised"] = scheduler.add_noise(latent, noise(4, *latent.shape), scheduler.timesteps[1:2])
     out["noise"] = noise(4, *latent.shape)
+    euler(pipe, text, out)
 
     if adapter:
         pipe.load_ip_adapter(str(adapter.parent), subfolder="", weight_name=adapter.name, image_encoder_folder=None)
@@ -69,6 +71,37 @@ def golden(pipe, adapter, height, width):
         out["face"] = face
         out["unet.identity"] = pipe.unet(latent, 341, text[1:], added_cond_kwargs=condition).sample
     return {name: value.detach().float().contiguous() for name, value in out.items()}
+
+
+class Wide:
+    """torch for diffusers' Euler steps, which else round latents that are thousands of times larger than a picture."""
+
+    float32 = torch.float64
+
+    def __getattr__(self, name):
+        return getattr(torch, name)
+
+
+def euler(pipe, text, out):
+    """The same run by Euler steps, its latents brought to unit variance; that after the last step is as it is."""
+    scheduler = EulerDiscreteScheduler.from_config(pipe.scheduler.config)
+    scheduler.set_timesteps(4)
+    out["euler.times"] = scheduler.timesteps
+    size = deviations(scheduler)
+    run = out["latent"].double() * scheduler.init_noise_sigma
+    for i, time in enumerate(scheduler.timesteps):
+        scaled = scheduler.scale_model_input(run, time).float()
+        without, with_ = pipe.unet(torch.cat([scaled, scaled]), time, text).sample.chunk(2)
+        prediction = without + GUIDANCE * (with_ - without)
+        run = scheduler.step(prediction.double(), time, run).prev_sample
+        out[f"euler.run.{i}"] = run / size[i + 1]
+    scheduler.set_timesteps(4)
+    out["euler.noised"] = scheduler.add_noise(out["latent"], out["noise"], scheduler.timesteps[1:2]) / size[1]
+
+
+def deviations(scheduler):
+    """What Euler's latents must be divided by before each step, and after the last."""
+    return [(float(sigma) ** 2 + 1) ** 0.5 for sigma in scheduler.sigmas[:-1]] + [1.0]
 
 
 def tiny_tokenizer(folder):
@@ -164,22 +197,36 @@ def schedules():
         for curve in ("linear", "scaled_linear", "squaredcos_cap_v2"):
             for prediction in ("epsilon", "v_prediction", "sample"):
                 config = {"timestep_spacing": spacing, "beta_schedule": curve, "prediction_type": prediction}
-                config |= {"steps_offset": 1, "set_alpha_to_one": prediction == "sample", "clip_sample": curve == "linear"}
-                scheduler = DDIMScheduler(**config)
-                runs = {}
-                for count in (1, 3, 16, 50):
-                    scheduler.set_timesteps(count)
-                    time = scheduler.timesteps[count // 2]
-                    step = scheduler.step(torch.tensor([0.7, -1.9]), time, torch.tensor([0.4, 1.1])).prev_sample
-                    runs[count] = {"times": scheduler.timesteps.tolist(), "step": step.tolist()}
-                cases.append({"config": config, "runs": runs})
+                config |= {"steps_offset": 1}
+                other = {"set_alpha_to_one": prediction == "sample", "clip_sample": curve == "linear"}
+                cases.append(schedule(DDIMScheduler, config | other))
+                other = {"final_sigmas_type": "sigma_min" if prediction == "sample" else "zero"}
+                cases.append(schedule(EulerDiscreteScheduler, config | other))
     return cases
+
+
+def schedule(kind, config):
+    scheduler = kind(**config)
+    runs = {}
+    for count in (1, 3, 16, 50):
+        scheduler.set_timesteps(count)
+        at = count // 2
+        time, size = scheduler.timesteps[at], [1.0] * (count + 1)
+        if kind is EulerDiscreteScheduler:
+            size = deviations(scheduler)
+        sample = torch.tensor([0.4, 1.1]).double() * size[at]
+        scheduler.scale_model_input(sample, time)
+        step = scheduler.step(torch.tensor([0.7, -1.9]).double(), time, sample).prev_sample / size[at + 1]
+        first = float(scheduler.init_noise_sigma) / size[0]
+        runs[count] = {"times": scheduler.timesteps.tolist(), "step": step.tolist(), "first": first}
+    return {"config": {"_class_name": kind.__name__} | config, "runs": runs}
 
 
 @torch.no_grad()
 def main():
     pack = Path(sys.argv[1])
     torch.use_deterministic_algorithms(True)
+    scheduling_euler_discrete.torch = Wide()
     pipe = tiny(HERE / "tiny")
     save_file(golden(pipe, None, 6, 10), HERE / "tiny.safetensors")
     real = StableDiffusionPipeline.from_pretrained(pack, variant="fp16", torch_dtype=torch.float32)
