@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::{
     Embedding, ModelError,
+    batch::{Batch, LARGEST_BATCH},
     model::{Model, shapes},
 };
 
@@ -19,21 +20,10 @@ pub struct Embedder {
     batch: Batch,
 }
 
-/// How many faces one run takes.
-#[derive(Clone, Copy, Debug)]
-enum Batch {
-    /// Any number up to this.
-    UpTo(usize),
-    /// Always this many.
-    Fixed(usize),
-}
-
 /// Where the model leaves it open: ArcFace's.
 const DEFAULT_SIZE: u32 = 112;
 /// Embedders in use take 112 to 160 pixels.
 const LARGEST_SIZE: u32 = 512;
-/// More faces at once gain nothing on a CPU and take memory.
-const LARGEST_BATCH: usize = 16;
 
 impl Embedder {
     /// Opens a model and runs it once on black, so that a wrong one is refused here. `threads` is how many threads one run may use.
@@ -45,7 +35,7 @@ impl Embedder {
         let [batch, _, height, width] = model.input_dims()?;
         let size = width.unwrap_or(DEFAULT_SIZE);
         let height = height.unwrap_or(size);
-        let batch = batch.map_or(Batch::UpTo(LARGEST_BATCH), |n| Batch::Fixed(n as usize));
+        let batch = Batch::of(batch);
         if height != size || size > LARGEST_SIZE || batch.most() > LARGEST_BATCH {
             let expected = format!("a square input of at most {LARGEST_SIZE} pixels and at most {LARGEST_BATCH} faces");
             return Err(model.shape_error(expected, format!("{} faces of {size}×{height} pixels", batch.most())));
@@ -84,35 +74,15 @@ impl Embedder {
         Ok(embeddings)
     }
 
-    /// One vector a picture; a model with a fixed batch gets black for the missing ones.
+    /// One vector a picture.
     fn run(&mut self, aligned: &[RgbImage]) -> Result<Vec<Vec<f32>>, ModelError> {
-        let area = (self.size * self.size) as usize;
-        let count = match self.batch {
-            Batch::UpTo(_) => aligned.len(),
-            Batch::Fixed(count) => count,
-        };
-        let mut planes = vec![0.0; count * 3 * area];
-        for (picture, planes) in aligned.iter().zip(planes.chunks_mut(3 * area)) {
-            for (at, pixel) in picture.pixels().enumerate() {
-                for channel in 0..3 {
-                    planes[channel * area + at] = (f32::from(pixel.0[channel]) - 127.5) / 127.5;
-                }
-            }
-        }
-        let outputs = self.model.run([count, 3, self.size as usize, self.size as usize], &planes)?;
+        let (shape, planes) = self.batch.input(aligned, self.size, 127.5, 127.5);
+        let outputs = self.model.run(shape, &planes)?;
         match outputs.as_slice() {
-            [one] if one.dims.len() == 2 && one.dims[0] == count && one.dims[1] > 1 => {
+            [one] if one.dims.len() == 2 && one.dims[0] == shape[0] && one.dims[1] > 1 => {
                 Ok(one.values.chunks(one.dims[1]).take(aligned.len()).map(<[f32]>::to_vec).collect())
             }
             other => Err(self.model.shape_error("one output of shape (faces, numbers)", shapes(other))),
-        }
-    }
-}
-
-impl Batch {
-    const fn most(self) -> usize {
-        match self {
-            Self::UpTo(n) | Self::Fixed(n) => n,
         }
     }
 }

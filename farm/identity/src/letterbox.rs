@@ -44,7 +44,7 @@ pub(crate) fn letterbox(picture: &RgbImage, width: u32, height: u32) -> Letterbo
 }
 
 /// For each target pixel its two source pixels and the second one's share; pixel centres lie at halves, edges repeat.
-fn taps(from: u32, to: u32) -> Vec<(u32, u32, f32)> {
+pub(crate) fn taps(from: u32, to: u32) -> Vec<(u32, u32, f32)> {
     let step = f64::from(from) / f64::from(to);
     let tap = |i: u32| {
         let at = ((f64::from(i) + 0.5) * step - 0.5).clamp(0.0, f64::from(from - 1));

@@ -1,7 +1,7 @@
-//! Who is in a picture: detect faces, align, embed, calibrate, assign to the cast, and judge.
+//! Who is in a picture: detect faces, align, embed, calibrate, assign to the cast, and judge; and what a face shows.
 //!
-//! Two halves. [`Detector`], [`align()`], [`quality()`] and [`Embedder`] look at pixels and need the ONNX Runtime library
-//! ([`init_runtime`]). [`Profile`], [`calibrate()`] and [`judge()`] are pure: no IO, no clock, no randomness;
+//! Two halves. [`Detector`], [`align()`], [`quality()`], [`Embedder`] and [`AttributeClassifier`] look at pixels and need the
+//! ONNX Runtime library ([`init_runtime`]). [`Profile`], [`calibrate()`] and [`judge()`] are pure: no IO, no clock, no randomness;
 //! how a verdict follows from faces is written in [`mod@judge`].
 //!
 //! Models are pack data. A detector has SCRFD's outputs (Guo et al. 2021, arXiv:2105.04714), an embedder ArcFace's input
@@ -9,6 +9,8 @@
 
 mod align;
 mod assign;
+mod attributes;
+mod batch;
 mod calibrate;
 mod decode;
 mod detector;
@@ -22,8 +24,10 @@ mod profile;
 mod quality;
 mod runtime;
 mod score;
+mod square;
 
 pub use align::align;
+pub use attributes::{Attribute, AttributeClassifier, Attributes};
 pub use calibrate::{CalibrationError, calibrate};
 pub use detector::Detector;
 pub use embedder::Embedder;

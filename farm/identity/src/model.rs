@@ -120,6 +120,11 @@ impl Model {
         (types.len(), format!("{} outputs: {}", types.len(), types.join(", ")))
     }
 
+    /// The outputs' names, in the order in which [`run`](Self::run) gives them.
+    pub(crate) fn output_names(&self) -> Vec<String> {
+        self.session.outputs().iter().map(|o| o.name().to_owned()).collect()
+    }
+
     /// Runs on a tensor of shape (N, 3, H, W) and copies every output.
     pub(crate) fn run(&mut self, shape: [usize; 4], data: &[f32]) -> Result<Vec<Output>, ModelError> {
         let fail = |e: ort::Error| ModelError::Run { file: self.file.clone(), cause: e.to_string() };

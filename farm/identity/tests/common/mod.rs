@@ -1,6 +1,7 @@
 //! What the tests share: the runtime, the pack and the recorded answers.
 
 #![expect(clippy::disallowed_methods, reason = "where the library lies is the machine's to say")]
+#![allow(dead_code, reason = "not every file of tests needs all of it")]
 
 use std::path::{Path, PathBuf};
 

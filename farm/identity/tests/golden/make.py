@@ -4,7 +4,8 @@
     python farm/identity/tests/golden/make.py
 
 pictures/*.png are drawn with the pack's recipe; golden.json holds what insightface finds in them with the pack's models
-(again after every change of those models); models/*.onnx are tiny detectors and embedders of other shapes.
+(again after every change of those models); models/*.onnx are tiny detectors and embedders of other shapes. Attribute classifiers
+have a script of their own, attributes.py, to be run after this one: it looks at the same pictures.
 """
 from __future__ import annotations
 
