@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         guidance: 3.0,
         start: None,
         identity: None,
+        people: Vec::new(),
     };
     let mut repeat = 1;
     while let Ok(option) = next("an option") {

@@ -7,6 +7,7 @@ use candle_core::{D, Tensor};
 use crate::LoadError;
 use crate::kernels;
 use crate::layers::{Linear, add};
+use crate::region::{Region, owners};
 use crate::weights::Weights;
 
 /// Scores (queries × keys over all heads) that are held at once; longer attentions run in pieces.
@@ -29,8 +30,24 @@ pub(crate) struct KeyValue {
 
 /// What one cross-attention attends to. It is the same in every step, so it is made once for each picture.
 pub(crate) struct Memory {
+    base: Seen,
+    regions: Vec<Region>,
+    /// One for each region.
+    people: Vec<Seen>,
+}
+
+/// Text and identity as keys and values.
+struct Seen {
     text: KeyValue,
     identity: Option<(KeyValue, Tensor)>,
+}
+
+/// What a part of a picture is told.
+pub(crate) struct Sight<'a> {
+    /// (N, L, context).
+    pub(crate) text: &'a Tensor,
+    /// One for each cross-attention of the UNet, or none at all.
+    pub(crate) identity: Vec<IdentityInput<'a>>,
 }
 
 /// Identity tokens as one cross-attention sees them.
@@ -80,24 +97,64 @@ impl Attention {
         self.to_out.forward(&attend(&self.to_q.forward(x)?, &own, self.heads, mask)?)
     }
 
-    /// (N, L, width) attends to a memory that [`Self::memory`] made.
-    pub(crate) fn to_memory(&self, x: &Tensor, memory: &Memory) -> candle_core::Result<Tensor> {
+    /// (N, H · W, width), the cells of an H × W feature map row by row, attends to a memory that [`Self::memory`] made.
+    pub(crate) fn to_memory(&self, x: &Tensor, memory: &Memory, grid: (usize, usize)) -> candle_core::Result<Tensor> {
         let query = self.to_q.forward(x)?;
-        let text = attend(&query, &memory.text, self.heads, None)?;
-        let seen = match &memory.identity {
-            Some((identity, on)) => add(&text, &attend(&query, identity, self.heads, None)?.broadcast_mul(on)?)?,
-            None => text,
-        };
-        self.to_out.forward(&seen)
+        if memory.people.is_empty() {
+            return self.to_out.forward(&self.see(&query, &memory.base)?);
+        }
+        // Everybody's attention runs over all cells: their number is small, and so is the attention to a text.
+        let owners = owners(&memory.regions, grid);
+        let people = memory.people.iter().enumerate().map(|(i, seen)| (Some(i), seen));
+        let mut out: Option<Tensor> = None;
+        for (owner, seen) in std::iter::once((None, &memory.base)).chain(people) {
+            if !owners.contains(&owner) {
+                continue;
+            }
+            let own = self.see(&query, seen)?;
+            out = Some(match out {
+                None => own,
+                Some(others) => {
+                    let mask: Vec<u8> = owners.iter().map(|&o| u8::from(o == owner)).collect();
+                    let mask = Tensor::from_vec(mask, (1, owners.len(), 1), x.device())?.broadcast_as(own.shape())?;
+                    mask.where_cond(&own, &others)?
+                }
+            });
+        }
+        let Some(out) = out else { candle_core::bail!("a feature map has no cells") };
+        self.to_out.forward(&out)
+    }
+
+    /// What this attention, the one of a number in the UNet, sees: the base, and in each region its own.
+    pub(crate) fn memory(
+        &self,
+        number: usize,
+        base: &Sight<'_>,
+        people: &[(Region, Sight<'_>)],
+    ) -> candle_core::Result<Memory> {
+        let seen = |sight: &Sight<'_>| self.seen(sight.text, sight.identity.get(number));
+        Ok(Memory {
+            base: seen(base)?,
+            regions: people.iter().map(|(region, _)| *region).collect(),
+            people: people.iter().map(|(_, sight)| seen(sight)).collect::<candle_core::Result<_>>()?,
+        })
+    }
+
+    fn see(&self, query: &Tensor, seen: &Seen) -> candle_core::Result<Tensor> {
+        let text = attend(query, &seen.text, self.heads, None)?;
+        match &seen.identity {
+            Some((identity, on)) => add(&text, &attend(query, identity, self.heads, None)?.broadcast_mul(on)?),
+            None => Ok(text),
+        }
     }
 
     /// Keys and values of the text (N, L, context), and of identity tokens where there are any.
-    pub(crate) fn memory(&self, text: &Tensor, identity: Option<&IdentityInput<'_>>) -> candle_core::Result<Memory> {
+    fn seen(&self, text: &Tensor, identity: Option<&IdentityInput<'_>>) -> candle_core::Result<Seen> {
         let text = KeyValue::new(&self.to_k, &self.to_v, text)?;
         let Some(IdentityInput { to_k, to_v, tokens, on }) = identity else {
-            return Ok(Memory { text, identity: None });
+            return Ok(Seen { text, identity: None });
         };
-        Ok(Memory { text, identity: Some((KeyValue::new(to_k, to_v, tokens)?, (*on).clone())) })
+        Ok(Seen { text, identity: Some((KeyValue::new(to_k, to_v, tokens)?, (*on).clone())) })
     }
 }
 

@@ -145,7 +145,7 @@ impl SpatialTransformer {
         let mut y = self.proj_in.forward(&pixels)?;
         for block in &self.blocks {
             let Some(memory) = memories.next() else { candle_core::bail!("a cross-attention has no memory") };
-            y = block.forward(&y, memory)?;
+            y = block.forward(&y, memory, (height, width))?;
         }
         let y = self.proj_out.forward(&y)?.transpose(1, 2)?.contiguous()?;
         add(&y.reshape((batch, channels, height, width))?, x)
@@ -197,9 +197,9 @@ impl TransformerBlock {
         })
     }
 
-    fn forward(&self, x: &Tensor, memory: &Memory) -> candle_core::Result<Tensor> {
+    fn forward(&self, x: &Tensor, memory: &Memory, grid: (usize, usize)) -> candle_core::Result<Tensor> {
         let x = add(&self.attn1.to_itself(&self.norm1.forward(x)?, None)?, x)?;
-        let x = add(&self.attn2.to_memory(&self.norm2.forward(&x)?, memory)?, &x)?;
+        let x = add(&self.attn2.to_memory(&self.norm2.forward(&x)?, memory, grid)?, &x)?;
         add(&self.contract.forward(&geglu(&self.expand.forward(&self.norm3.forward(&x)?)?)?)?, &x)
     }
 }

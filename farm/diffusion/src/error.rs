@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::Region;
+
 /// Why a model folder could not be loaded. Every message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -155,6 +157,14 @@ pub enum GenerateError {
         found: usize,
         /// Length the adapter takes.
         expected: usize,
+    },
+    /// A person's region is no rectangle inside the frame.
+    #[error("the region of person {person} is {region:?}, expected 0 ≤ x0 < x1 ≤ 1 and 0 ≤ y0 < y1 ≤ 1")]
+    Region {
+        /// Whose, 1 for the first.
+        person: usize,
+        /// What was asked.
+        region: Region,
     },
     /// Two latents, or a latent and a request, are of different sizes.
     #[error("latents differ in shape: {left:?} and {right:?}")]

@@ -5,7 +5,7 @@ use image::RgbImage;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::attention::Attention;
+use crate::attention::{Attention, Sight};
 use crate::config::Config;
 use crate::error::Stage;
 use crate::ip_adapter::IpAdapter;
@@ -15,7 +15,7 @@ use crate::text::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::{Context, Unet};
 use crate::vae::Vae;
-use crate::{GenerateError, Generated, IdentityTokens, Latent, LoadError, Request, Sampler, StepDone};
+use crate::{GenerateError, Generated, IdentityTokens, Latent, LoadError, Person, Region, Request, Sampler, StepDone};
 
 /// The longest side of a picture, pixels: larger ones take more memory than any model here was trained for.
 const LONGEST_SIDE: u32 = 2048;
@@ -155,24 +155,41 @@ impl StableDiffusion {
         &without + ((with - &without)? * f64::from(guidance))?
     }
 
-    /// What the cross-attentions see: the negative prompt alone, and the prompt with the identity.
+    /// What the cross-attentions see: the negative prompt alone, and beside it the prompt with the identity, in each
+    /// person's region theirs.
     fn context(&self, request: &Request) -> Result<Context, GenerateError> {
-        let mut texts = vec![self.tokenizer.encode(&request.prompt)?];
+        let told = |prompt: &str, identity: Option<&IdentityTokens>| self.told(request, prompt, identity);
+        let base = told(&request.prompt, request.identity.as_ref())?;
+        let people = request.people.iter().map(|p| Ok((p.region, told(&p.prompt, p.identity.as_ref())?)));
+        let people: Vec<(Region, Told)> = people.collect::<Result<_, GenerateError>>()?;
+        let people: Vec<_> = people.iter().map(|(region, told)| (*region, self.sight(told))).collect();
+        self.unet.context(&self.sight(&base), &people).stage("preparing text and identity")
+    }
+
+    fn told(&self, request: &Request, prompt: &str, identity: Option<&IdentityTokens>) -> Result<Told, GenerateError> {
+        let mut texts = vec![self.tokenizer.encode(prompt)?];
         if guided(request.guidance) {
             texts.insert(0, self.tokenizer.encode(&request.negative)?);
         }
         let text = self.text.forward(&texts).stage("encoding the prompt")?;
-        let Some((adapter, identity)) = self.adapter.as_ref().zip(request.identity.as_ref()) else {
-            return self.unet.context(&text, &[]).stage("preparing the text");
+        let Some((adapter, identity)) = self.adapter.as_ref().zip(identity) else {
+            return Ok(Told { text, identity: None });
         };
-        let context = || {
+        let tokens = || {
             let IdentityTokens { embedding, scale } = identity;
             let tokens = adapter.tokens(embedding, &self.device)?.repeat((texts.len(), 1, 1))?;
             let on = if texts.len() == 2 { vec![0.0, *scale] } else { vec![*scale] };
-            let on = Tensor::from_vec(on, (texts.len(), 1, 1), &self.device)?;
-            self.unet.context(&text, &adapter.inputs(&tokens, &on))
+            Ok((tokens, Tensor::from_vec(on, (texts.len(), 1, 1), &self.device)?))
         };
-        context().stage("preparing text and identity")
+        Ok(Told { text, identity: Some(tokens().stage("preparing the identity")?) })
+    }
+
+    fn sight<'a>(&'a self, told: &'a Told) -> Sight<'a> {
+        let identity = match (&self.adapter, &told.identity) {
+            (Some(adapter), Some((tokens, on))) => adapter.inputs(tokens, on),
+            _ => Vec::new(),
+        };
+        Sight { text: &told.text, identity }
     }
 
     fn sampler(&self, request: &Request) -> Sampler {
@@ -193,7 +210,12 @@ impl StableDiffusion {
         {
             return Err(GenerateError::Number { name: "strength", value: start.strength, expected: "0 to 1" });
         }
-        if let Some(identity) = &request.identity {
+        for (person, Person { region, .. }) in (1..).zip(&request.people) {
+            if !region.is_valid() {
+                return Err(GenerateError::Region { person, region: *region });
+            }
+        }
+        for identity in request.people.iter().filter_map(|p| p.identity.as_ref()).chain(&request.identity) {
             finite("the identity's scale", identity.scale)?;
             self.adapter.as_ref().ok_or(GenerateError::NoAdapter)?.check(&identity.embedding)?;
         }
@@ -209,6 +231,12 @@ impl StableDiffusion {
         }
         Ok((1, self.vae.channels(), (height / multiple) as usize, (width / multiple) as usize))
     }
+}
+
+/// A prompt beside the negative one (N, L, context); identity tokens (N, tokens, context), and how much each row listens.
+struct Told {
+    text: Tensor,
+    identity: Option<(Tensor, Tensor)>,
 }
 
 fn guided(guidance: f32) -> bool {

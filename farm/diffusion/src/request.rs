@@ -2,12 +2,12 @@
 
 use image::RgbImage;
 
-use crate::Latent;
+use crate::{Latent, Region};
 
 /// A picture to make.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// What to show. Longer prompts than the text encoder takes are cut.
+    /// What to show, where nobody of `people` is. Longer prompts than the text encoder takes are cut.
     pub prompt: String,
     /// What not to show; used where `guidance` is above 1.
     pub negative: String,
@@ -25,8 +25,21 @@ pub struct Request {
     pub guidance: f32,
     /// Where to start instead of pure noise.
     pub start: Option<Start>,
-    /// Whom to show.
+    /// Whom to show, where nobody of `people` is.
     pub identity: Option<IdentityTokens>,
+    /// Whom to show in parts of the picture.
+    pub people: Vec<Person>,
+}
+
+/// Somebody in a part of a picture. Where parts lie over one another, the first counts.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// What to show there, instead of the picture's prompt.
+    pub prompt: String,
+    /// Whom to show there.
+    pub identity: Option<IdentityTokens>,
+    /// Where: a cell of the model's feature maps belongs to the region that holds its centre.
+    pub region: Region,
 }
 
 /// How noise is taken away step by step.

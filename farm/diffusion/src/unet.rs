@@ -7,9 +7,10 @@ use candle_core::{Device, Tensor};
 use std::path::Path;
 
 use crate::LoadError;
-use crate::attention::{Attention, IdentityInput, Memory};
+use crate::attention::{Attention, Memory, Sight};
 use crate::blocks::{Downsample, Resnet, SpatialTransformer, TransformerShape, Upsample};
 use crate::layers::{Conv2d, GroupNorm, Linear, silu};
+use crate::region::Region;
 use crate::weights::{WeightFile, Weights};
 
 pub(crate) use config::UnetConfig;
@@ -88,11 +89,10 @@ impl Unet {
         down.chain(up).chain([&self.mid.transformer]).flat_map(SpatialTransformer::cross_attentions)
     }
 
-    /// Prepares what the cross-attentions see: text (N, L, context), and one input for each of them where there is an
-    /// identity.
-    pub(crate) fn context(&self, text: &Tensor, identity: &[IdentityInput<'_>]) -> candle_core::Result<Context> {
+    /// Prepares what the cross-attentions see: the base, and in each region its own.
+    pub(crate) fn context(&self, base: &Sight<'_>, people: &[(Region, Sight<'_>)]) -> candle_core::Result<Context> {
         let attentions = self.cross_attentions().enumerate();
-        let memories = attentions.map(|(i, attention)| attention.memory(text, identity.get(i)));
+        let memories = attentions.map(|(number, attention)| attention.memory(number, base, people));
         Ok(Context { memories: memories.collect::<candle_core::Result<_>>()? })
     }
 

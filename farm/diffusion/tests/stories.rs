@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
 
 use greenroom_diffusion::{
-    Device, GenerateError, IdentityTokens, LoadError, Request, Sampler, StableDiffusion, Start, StepDone,
+    Device, GenerateError, IdentityTokens, LoadError, Person, Region, Request, Sampler, StableDiffusion, Start,
+    StepDone,
 };
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -34,14 +35,23 @@ fn the_prompt_the_negative_prompt_the_guidance_and_the_sampler_each_change_the_p
 #[test]
 fn identity_tokens_change_the_picture_only_as_far_as_their_scale() {
     let model = pack();
-    let with = |scale| {
-        let mut embedding = vec![0.0; 512];
-        embedding[7] = 1.0;
-        make(&model, &Request { identity: Some(IdentityTokens { embedding, scale }), ..request() })
-    };
+    let with = |scale| make(&model, &Request { identity: Some(unit(512, scale)), ..request() });
     let without = make(&model, &request());
     assert_eq!(with(0.0), without);
     assert_ne!(with(1.0), without);
+}
+
+#[test]
+fn one_person_in_the_whole_frame_is_the_same_picture_as_one_without_a_region() {
+    for (model, size) in [(tiny_with_adapter(), 8), (pack(), 512)] {
+        let identity = Some(unit(size, 0.8));
+        for guidance in [1.0, 3.0] {
+            let plain = Request { identity: identity.clone(), guidance, ..request() };
+            let person = Person { prompt: plain.prompt.clone(), identity: identity.clone(), region: Region::FRAME };
+            let regional = Request { prompt: "hair".into(), identity: None, people: vec![person], ..plain.clone() };
+            assert_eq!(make(&model, &regional), make(&model, &plain));
+        }
+    }
 }
 
 #[test]
@@ -107,7 +117,7 @@ fn latents_mix_in_a_straight_line_and_only_with_their_like() {
 fn requests_that_do_not_fit_the_model_are_refused_with_the_reason() {
     let model = tiny();
     let latent = model.generate(&request(), &mut go_on).unwrap().latent;
-    let unit = |n: usize| IdentityTokens { embedding: [vec![1.0], vec![0.0; n - 1]].concat(), scale: 1.0 };
+    let outside = Region { x0: 0.5, x1: 1.5, ..Region::FRAME };
     for (asked, sentence) in [
         (
             Request { width: 81, ..request() },
@@ -124,13 +134,18 @@ fn requests_that_do_not_fit_the_model_are_refused_with_the_reason() {
             "latents differ in shape: [4, 6, 10] and [4, 7, 10]",
         ),
         (
-            Request { identity: Some(unit(512)), ..request() },
+            Request { people: vec![Person { prompt: String::new(), identity: None, region: outside }], ..request() },
+            "the region of person 1 is Region { x0: 0.5, y0: 0.0, x1: 1.5, y1: 1.0 }, expected 0 ≤ x0 < x1 ≤ 1 and \
+             0 ≤ y0 < y1 ≤ 1",
+        ),
+        (
+            Request { identity: Some(unit(512, 1.0)), ..request() },
             "identity tokens were asked for, but the model was opened without an IP-Adapter file",
         ),
     ] {
         assert_eq!(model.generate(&asked, &mut go_on).unwrap_err().to_string(), sentence);
     }
-    let error = pack().generate(&Request { identity: Some(unit(128)), ..request() }, &mut go_on).unwrap_err();
+    let error = pack().generate(&Request { identity: Some(unit(128, 1.0)), ..request() }, &mut go_on).unwrap_err();
     assert_eq!(error.to_string(), "the face embedding has 128 numbers, the IP-Adapter takes 512");
     let long = IdentityTokens { embedding: vec![1.0; 512], scale: 1.0 };
     let error = pack().generate(&Request { identity: Some(long), ..request() }, &mut go_on).unwrap_err();
@@ -229,6 +244,7 @@ fn request() -> Request {
         guidance: 3.0,
         start: None,
         identity: None,
+        people: Vec::new(),
     }
 }
 
@@ -242,6 +258,15 @@ fn make(model: &StableDiffusion, request: &Request) -> image::RgbImage {
 
 fn tiny() -> StableDiffusion {
     StableDiffusion::open(&golden("tiny"), None, &Device::Cpu).unwrap()
+}
+
+fn tiny_with_adapter() -> StableDiffusion {
+    StableDiffusion::open(&golden("tiny"), Some(&golden("tiny/ip_adapter.safetensors")), &Device::Cpu).unwrap()
+}
+
+/// A face of so many numbers.
+fn unit(size: usize, scale: f32) -> IdentityTokens {
+    IdentityTokens { embedding: [vec![1.0], vec![0.0; size - 1]].concat(), scale }
 }
 
 fn pack() -> StableDiffusion {

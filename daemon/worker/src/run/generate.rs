@@ -48,6 +48,7 @@ pub(super) fn run(
             guidance: spec.guidance,
             start: last.take().map(|latent| Start { latent, strength: strength(spec) }),
             identity: identity.clone(),
+            people: Vec::new(),
         };
         let mut step = |done: greenroom_diffusion::StepDone| -> ControlFlow<()> {
             let part = (number as f32 + done.step as f32 / done.of as f32) / positions.len() as f32;

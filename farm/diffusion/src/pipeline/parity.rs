@@ -4,8 +4,9 @@ use candle_core::{Device, Tensor};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::StableDiffusion;
-use crate::Sampler;
+use super::{StableDiffusion, Told};
+use crate::attention::{Attention, Sight};
+use crate::{Region, Sampler};
 
 /// The greatest difference that counts as equal, f32 against f32, of the largest number or of 1 where that is more.
 const TOLERANCE: f32 = 1e-4;
@@ -17,7 +18,7 @@ struct Golden {
 
 impl Golden {
     fn tiny() -> Self {
-        Self::open(&golden("tiny"), None, "tiny.safetensors")
+        Self::open(&golden("tiny"), Some(&golden("tiny/ip_adapter.safetensors")), "tiny.safetensors")
     }
 
     fn pack() -> Self {
@@ -49,16 +50,35 @@ impl Golden {
     }
 
     fn text(&self) -> Tensor {
-        let ids = [NEGATIVE, PROMPT].map(|text| self.model.tokenizer.encode(text).unwrap());
-        self.model.text.forward(&ids).unwrap()
+        self.texts([NEGATIVE, PROMPT])
+    }
+
+    fn texts<const N: usize>(&self, texts: [&str; N]) -> Tensor {
+        self.model.text.forward(&texts.map(|text| self.model.tokenizer.encode(text).unwrap())).unwrap()
+    }
+
+    /// Identity tokens of a face, for as many rows as there are scales.
+    fn tokens(&self, face: &str, scales: &[f32]) -> (Tensor, Tensor) {
+        let face: Vec<f32> = self.get(face).to_vec1().unwrap();
+        let tokens = self.model.adapter.as_ref().unwrap().tokens(&face, &Device::Cpu).unwrap();
+        let on = Tensor::new(scales, &Device::Cpu).unwrap().reshape(((), 1, 1)).unwrap();
+        (tokens.repeat((scales.len(), 1, 1)).unwrap(), on)
+    }
+
+    fn time(&self) -> Tensor {
+        self.model.unet.embed_times(&[341.0], &Device::Cpu).unwrap()
+    }
+
+    fn rows(&self, name: &str) -> Vec<f32> {
+        self.get(name).flatten_all().unwrap().to_vec1().unwrap()
     }
 
     fn text_encoder_unet_and_vae_agree(&self) {
         let text = self.text();
         self.check("text", &text);
         let unet = &self.model.unet;
-        let context = unet.context(&text.narrow(0, 1, 1).unwrap(), &[]).unwrap();
-        let time = unet.embed_times(&[341.0], &Device::Cpu).unwrap();
+        let context = unet.context(&sight(&text.narrow(0, 1, 1).unwrap()), &[]).unwrap();
+        let time = self.time();
         self.check("unet", &unet.forward(&self.get("latent"), &time, &context).unwrap());
         self.check("encoded", &self.model.vae.encode(&self.get("picture")).unwrap());
         self.check("decoded", &self.model.vae.decode(&self.get("small")).unwrap());
@@ -69,7 +89,7 @@ impl Golden {
         let run = self.model.scheduler.run(sampler, 4);
         let times = run.times();
         assert_eq!(times, self.get(&format!("{name}times")).to_vec1::<f32>().unwrap());
-        let context = unet.context(&self.text(), &[]).unwrap();
+        let context = unet.context(&sight(&self.text()), &[]).unwrap();
         let mut latent = (self.get("latent") * run.first()).unwrap();
         for (i, &time) in times.iter().enumerate() {
             let embedded = unet.embed_times(&[time], &Device::Cpu).unwrap();
@@ -102,18 +122,59 @@ fn a_folder_with_the_conventions_of_stable_diffusion_1_5_computes_what_diffusers
 
 #[test]
 fn identity_tokens_reach_the_same_attentions_as_in_diffusers() {
-    let pack = Golden::pack();
-    let (unet, adapter) = (&pack.model.unet, pack.model.adapter.as_ref().unwrap());
-    let face: Vec<f32> = pack.get("face").to_vec1().unwrap();
-    let tokens = adapter.tokens(&face, &Device::Cpu).unwrap();
-    let on = Tensor::new(&[[[0.8f32]]], &Device::Cpu).unwrap();
-    let text = pack.text().narrow(0, 1, 1).unwrap();
-    let context = unet.context(&text, &adapter.inputs(&tokens, &on)).unwrap();
-    let time = unet.embed_times(&[341.0], &Device::Cpu).unwrap();
-    let seen = unet.forward(&pack.get("latent"), &time, &context).unwrap();
-    pack.check("unet.identity", &seen);
-    let moved = (&seen - pack.get("unet")).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-    assert!(moved > 20.0 * TOLERANCE, "the identity moves the prediction by {moved} only");
+    for golden in [Golden::tiny(), Golden::pack()] {
+        let unet = &golden.model.unet;
+        let told = Told { text: golden.text().narrow(0, 1, 1).unwrap(), identity: Some(golden.tokens("face", &[0.8])) };
+        let context = unet.context(&golden.model.sight(&told), &[]).unwrap();
+        let seen = unet.forward(&golden.get("latent"), &golden.time(), &context).unwrap();
+        golden.check("unet.identity", &seen);
+        let moved = (&seen - golden.get("unet")).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(moved > 20.0 * TOLERANCE, "the identity moves the prediction by {moved} only");
+    }
+}
+
+const LEFT: Region = Region { x0: 0.0, y0: 0.0, x1: 0.45, y1: 1.0 };
+const RIGHT: Region = Region { x0: 0.3, y0: 0.2, x1: 1.0, y1: 0.8 };
+
+#[test]
+fn two_people_are_each_seen_in_their_region_as_in_the_reference() {
+    for golden in [Golden::tiny(), Golden::pack()] {
+        let told = |prompt| golden.texts([NEGATIVE, prompt]);
+        let (base, one, two) = (told("wide shot"), told(PROMPT), told("wide shot of an old man, at the beach"));
+        let one = Told { text: one, identity: Some(golden.tokens("face", &[0.0, 0.8])) };
+        let two = Told { text: two, identity: Some(golden.tokens("face.other", &[0.0, 0.6])) };
+        for (name, first, second) in [("unet.people", LEFT, RIGHT), ("unet.people.exchanged", RIGHT, LEFT)] {
+            let people = [(first, golden.model.sight(&one)), (second, golden.model.sight(&two))];
+            let context = golden.model.unet.context(&sight(&base), &people).unwrap();
+            let latent = golden.get("latent").repeat((2, 1, 1, 1)).unwrap();
+            golden.check(name, &golden.model.unet.forward(&latent, &golden.time(), &context).unwrap());
+        }
+        assert_ne!(golden.rows("unet.people"), golden.rows("unet.people.exchanged"));
+    }
+}
+
+/// Where every cell asks the same, what it sees tells whose it is: exchanged regions mirror that, to the bit.
+#[test]
+fn exchanging_two_peoples_regions_mirrors_whose_tokens_a_cell_sees() {
+    let tiny = Golden::tiny();
+    let attention: &Attention = tiny.model.unet.cross_attentions().next().unwrap();
+    let told = |prompt, face| Told { text: tiny.texts([prompt]), identity: Some(tiny.tokens(face, &[1.0])) };
+    let (one, two) = (told("hair", "face"), told("a man", "face.other"));
+    let cell = Tensor::arange(0f32, attention.width() as f32, &Device::Cpu).unwrap().affine(0.1, -0.5).unwrap();
+    let cells = cell.reshape((1, 1, ())).unwrap().repeat((1, 2 * 6, 1)).unwrap();
+    let columns = |first, second| {
+        let people = [(first, tiny.model.sight(&one)), (second, tiny.model.sight(&two))];
+        let memory = attention.memory(0, &sight(&one.text), &people).unwrap();
+        let seen = attention.to_memory(&cells, &memory, (2, 6)).unwrap().squeeze(0).unwrap();
+        seen.to_vec2::<f32>().unwrap()
+    };
+    let [left, right] = [0, 1].map(|i| Region::strip(i, 2));
+    let (seen, exchanged) = (columns(left, right), columns(right, left));
+    for (i, cell) in seen.iter().enumerate() {
+        let mirrored = i / 6 * 6 + 5 - i % 6;
+        assert_eq!(cell, &exchanged[mirrored]);
+        assert_ne!(cell, &exchanged[i]);
+    }
 }
 
 #[test]
@@ -136,7 +197,8 @@ fn a_network_with_gradients_computes_the_same_and_reaches_its_input() {
     let latent = candle_core::Var::from_tensor(&tiny.get("latent")).unwrap();
     let text = candle_core::Var::from_tensor(&tiny.text().narrow(0, 1, 1).unwrap()).unwrap();
     let time = unet.embed_times(&[341.0], &Device::Cpu).unwrap();
-    let prediction = unet.forward(latent.as_tensor(), &time, &unet.context(text.as_tensor(), &[]).unwrap()).unwrap();
+    let prediction =
+        unet.forward(latent.as_tensor(), &time, &unet.context(&sight(text.as_tensor()), &[]).unwrap()).unwrap();
     tiny.check("unet", &prediction);
     let gradients = prediction.sqr().unwrap().mean_all().unwrap().backward().unwrap();
     for input in [latent, text] {
@@ -144,6 +206,10 @@ fn a_network_with_gradients_computes_the_same_and_reaches_its_input() {
         let gradient: f32 = gradient.to_scalar().unwrap();
         assert!(gradient.is_finite() && gradient > 0.0);
     }
+}
+
+fn sight(text: &Tensor) -> Sight<'_> {
+    Sight { text, identity: Vec::new() }
 }
 
 fn golden(name: &str) -> PathBuf {

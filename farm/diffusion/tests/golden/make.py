@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL, ControlNetModel, DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel,
+)
 from diffusers.schedulers import scheduling_euler_discrete
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -33,14 +35,15 @@ def noise(seed, *shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def encoded(pipe, *prompts):
+    padded = pipe.tokenizer(list(prompts), padding="max_length", truncation=True, return_tensors="pt")
+    return pipe.text_encoder(padded.input_ids).last_hidden_state
+
+
 def golden(pipe, adapter, height, width):
     """Every part's output on fixed inputs, and one short guided run."""
     channels = pipe.unet.config.in_channels
-    ids = {}
-    for name, text in (("prompt", PROMPT), ("negative", NEGATIVE)):
-        padded = pipe.tokenizer(text, padding="max_length", truncation=True, return_tensors="pt")
-        ids[name] = padded.input_ids
-    text = pipe.text_encoder(torch.cat([ids["negative"], ids["prompt"]])).last_hidden_state
+    text = encoded(pipe, NEGATIVE, PROMPT)
     latent = noise(1, 1, channels, height, width)
     out = {"text": text, "latent": latent, "unet": pipe.unet(latent, 341, text[1:]).sample}
 
@@ -66,11 +69,118 @@ def golden(pipe, adapter, height, width):
     if adapter:
         pipe.load_ip_adapter(str(adapter.parent), subfolder="", weight_name=adapter.name, image_encoder_folder=None)
         pipe.set_ip_adapter_scale(0.8)
-        face = torch.nn.functional.normalize(noise(5, 512), dim=0)
-        condition = {"image_embeds": [face.view(1, 1, 512)]}
-        out["face"] = face
+        size = next(pipe.unet.encoder_hid_proj.image_projection_layers[0].parameters()).shape[1]
+        face = torch.nn.functional.normalize(noise(5, size), dim=0)
+        other = torch.nn.functional.normalize(noise(6, size), dim=0)
+        condition = {"image_embeds": [face.view(1, 1, size)]}
+        out["face"], out["face.other"] = face, other
         out["unet.identity"] = pipe.unet(latent, 341, text[1:], added_cond_kwargs=condition).sample
+        out |= people(pipe, latent, face, other, out["unet.identity"])
     return {name: value.detach().float().contiguous() for name, value in out.items()}
+
+
+LEFT, RIGHT, FRAME = (0.0, 0.0, 0.45, 1.0), (0.3, 0.2, 1.0, 0.8), (0.0, 0.0, 1.0, 1.0)
+OTHER = "wide shot of an old man, at the beach"
+
+
+def people(pipe, latent, face, other, alone):
+    """Two people in regions that meet and leave some of the frame, guided, then with their regions exchanged."""
+    project = pipe.unet.encoder_hid_proj.image_projection_layers[0]
+    tokens = lambda face: project(face.view(1, 1, -1)).reshape(1, -1, pipe.unet.config.cross_attention_dim)
+    one, two = (encoded(pipe, NEGATIVE, prompt) for prompt in (PROMPT, OTHER))
+    base = encoded(pipe, NEGATIVE, "wide shot")
+    processors = pipe.unet.attn_processors
+
+    def seen(latent, contexts):
+        regional = {
+            name: Regional(contexts, latent.shape[2:], processor) if "attn2" in name else processor
+            for name, processor in processors.items()
+        }
+        pipe.unet.set_attn_processor(regional)
+        # The text that is handed over is not looked at; diffusers wants some.
+        nobody = {"image_embeds": [torch.zeros(len(latent), 1, face.numel())]}
+        return pipe.unet(latent, 341, base[:1].repeat(len(latent), 1, 1), added_cond_kwargs=nobody).sample
+
+    def two_people(first, second):
+        contexts = [(FRAME, base, None, 0.0), (second, two, tokens(other), 0.6), (first, one, tokens(face), 0.8)]
+        return seen(latent.repeat(2, 1, 1, 1), contexts)
+
+    # The reference itself: one person over the frame is what diffusers computes.
+    whole = [(FRAME, base[1:], None, 0.0), (FRAME, one[1:], tokens(face), 0.8)]
+    assert torch.allclose(seen(latent, whole), alone, atol=1e-5)
+    out = {"unet.people": two_people(LEFT, RIGHT), "unet.people.exchanged": two_people(RIGHT, LEFT)}
+    pipe.unet.set_attn_processor(processors)
+    return out
+
+
+class Regional(torch.nn.Module):
+    """Cross-attention over contexts (region, text, identity tokens, their scale). A cell sees the last context whose
+    region holds its centre; the first row of a batch of two sees no identity."""
+
+    def __init__(self, contexts, size, identity):
+        super().__init__()
+        self.contexts, self.size = contexts, size
+        self.to_k, self.to_v = identity.to_k_ip[0], identity.to_v_ip[0]
+
+    def __call__(self, attn, hidden_states, *_, **__):
+        query = attn.to_q(hidden_states)
+        height, width = self.size
+        while height * width > query.shape[1]:
+            height, width = -(-height // 2), -(-width // 2)
+        assert height * width == query.shape[1]
+        out = torch.zeros_like(query)
+        for (x0, y0, x1, y1), text, tokens, scale in self.contexts:
+            own = self.attend(attn, query, attn.to_k(text), attn.to_v(text))
+            if tokens is not None:
+                identity = self.attend(attn, query, self.to_k(tokens), self.to_v(tokens))
+                identity[:-1] = 0
+                own = own + scale * identity
+            y, x = (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width
+            inside = ((y0 <= y) & (y < y1))[:, None] & ((x0 <= x) & (x < x1))[None, :]
+            out = torch.where(inside.reshape(1, -1, 1), own, out)
+        return attn.to_out[0](out)
+
+    def attend(self, attn, query, key, value):
+        split = lambda t: t.reshape(*t.shape[:2], attn.heads, -1).transpose(1, 2)
+        key, value = (t.expand(len(query), -1, -1) for t in (key, value))
+        out = torch.nn.functional.scaled_dot_product_attention(split(query), split(key), split(value))
+        return out.transpose(1, 2).reshape(query.shape)
+
+
+def tiny_adapter(unet, file):
+    """A random IP-Adapter in the layout of IP-Adapter-FaceID: embeddings of 8 numbers become 3 tokens."""
+    torch.manual_seed(1)
+    context = unet.config.cross_attention_dim
+    weights = {}
+    for name, *shape in (("proj.0", 16, 8), ("proj.2", 3 * context, 16), ("norm", context)):
+        weights[f"image_proj.{name}.weight"] = torch.randn(shape) * 0.5 + (name == "norm")
+        weights[f"image_proj.{name}.bias"] = torch.randn(shape[:1]) * 0.1
+    attentions = [name for name in unet.attn_processors if "attn2" in name]
+    for i, name in enumerate(attentions):
+        width = unet.get_submodule(name.removesuffix(".processor")).to_q.out_features
+        for to in ("to_k_ip", "to_v_ip"):
+            weights[f"ip_adapter.{2 * i + 1}.{to}.weight"] = torch.randn(width, context) * 0.5
+    save_file({name: weight.half() for name, weight in weights.items()}, file, metadata={"format": "pt"})
+
+
+def control(pipe, folder, kind, **changes):
+    """A random ControlNet and what the UNet computes with it, guided."""
+    torch.manual_seed(2)
+    config = dict(ControlNetModel.from_unet(pipe.unet, conditioning_embedding_out_channels=(4, 8, 8, 12)).config)
+    config = {k: v for k, v in config.items() if not k.startswith("_")} | changes
+    net = ControlNetModel(**config).eval()
+    for name, parameter in net.named_parameters():
+        if name.startswith(("controlnet_down", "controlnet_mid", "controlnet_cond_embedding.conv_out")):
+            torch.nn.init.normal_(parameter, std=0.2)
+    net.to(kind).save_pretrained(folder)
+    net.float()
+    latent, picture = noise(7, 2, 4, 6, 10), noise(8, 1, 3, 48, 80).sigmoid()
+    text = encoded(pipe, NEGATIVE, PROMPT)
+    condition = {"controlnet_cond": picture.repeat(2, 1, 1, 1), "conditioning_scale": 0.7, "return_dict": False}
+    skips, mid = net(latent, 341, text, **condition)
+    seen = pipe.unet(latent, 341, text, down_block_additional_residuals=skips, mid_block_additional_residual=mid)
+    out = {"latent": latent, "picture": picture, "unet": seen.sample, "mid": mid, "skip": skips[-1]}
+    return {f"{folder.name}.{name}": value.detach() for name, value in out.items()}
 
 
 class Wide:
@@ -228,7 +338,12 @@ def main():
     torch.use_deterministic_algorithms(True)
     scheduling_euler_discrete.torch = Wide()
     pipe = tiny(HERE / "tiny")
-    save_file(golden(pipe, None, 6, 10), HERE / "tiny.safetensors")
+    tiny_adapter(pipe.unet, HERE / "tiny/ip_adapter.safetensors")
+    out = control(pipe, HERE / "tiny/controlnet", torch.float16)
+    blocks = {"down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"), "mid_block_type": "UNetMidBlock2D"}
+    out |= control(pipe, HERE / "tiny/controlnet_plain", torch.float32, **blocks)
+    out |= golden(pipe, HERE / "tiny/ip_adapter.safetensors", 6, 10)
+    save_file(out, HERE / "tiny.safetensors")
     real = StableDiffusionPipeline.from_pretrained(pack, variant="fp16", torch_dtype=torch.float32)
     save_file(golden(real, pack / "ip_adapter/ip-adapter-faceid.safetensors", 14, 24), HERE / "pack.safetensors")
     both = {"tiny": tokens(pipe), "pack": tokens(real)}
