@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         start: None,
         identity: None,
         people: Vec::new(),
+        control: None,
     };
     let mut repeat = 1;
     while let Ok(option) = next("an option") {

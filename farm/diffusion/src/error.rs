@@ -158,6 +158,24 @@ pub enum GenerateError {
         /// Length the adapter takes.
         expected: usize,
     },
+    /// The ControlNet was loaded for another model.
+    #[error("the ControlNet does not fit this model: `{field}` {problem}")]
+    ControlNet {
+        /// Which field of its configuration.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The control picture is not of the size of the picture asked for.
+    #[error(
+        "the control picture is {}×{}, the picture asked for {}×{}", found.0, found.1, expected.0, expected.1
+    )]
+    ControlSize {
+        /// Its width and height, pixels.
+        found: (u32, u32),
+        /// The width and height asked for, pixels.
+        expected: (u32, u32),
+    },
     /// A person's region is no rectangle inside the frame.
     #[error("the region of person {person} is {region:?}, expected 0 ≤ x0 < x1 ≤ 1 and 0 ≤ y0 < y1 ≤ 1")]
     Region {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::attention::IdentityInput;
 use crate::layers::{LayerNorm, Linear};
-use crate::unet::UnetConfig;
+use crate::unet::Sizes;
 use crate::weights::WeightFile;
 use crate::{GenerateError, LoadError};
 
@@ -23,7 +23,7 @@ pub(crate) struct IpAdapter {
 
 impl IpAdapter {
     /// Reads a file for a UNet whose cross-attentions have these widths, in diffusers' order.
-    pub(crate) fn open(path: &Path, unet: &UnetConfig, widths: &[usize], device: &Device) -> Result<Self, LoadError> {
+    pub(crate) fn open(path: &Path, unet: &Sizes, widths: &[usize], device: &Device) -> Result<Self, LoadError> {
         let file = WeightFile::open(path, device)?;
         let (weights, context) = (file.root(), unet.context);
         let image = weights.at("image_proj");

@@ -1,11 +1,13 @@
 //! Text to picture: tokens, text encoder, a guided sampler over the UNet, VAE.
 
+mod conditions;
+
 use candle_core::{Device, Tensor};
 use image::RgbImage;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::attention::{Attention, Sight};
+use crate::attention::Attention;
 use crate::config::Config;
 use crate::error::Stage;
 use crate::ip_adapter::IpAdapter;
@@ -13,9 +15,9 @@ use crate::latent::noise;
 use crate::scheduler::Scheduler;
 use crate::text::TextEncoder;
 use crate::tokenizer::Tokenizer;
-use crate::unet::{Context, Unet};
+use crate::unet::Unet;
 use crate::vae::Vae;
-use crate::{GenerateError, Generated, IdentityTokens, Latent, LoadError, Person, Region, Request, Sampler, StepDone};
+use crate::{Control, ControlNet, GenerateError, Generated, Latent, LoadError, Person, Request, Sampler, StepDone};
 
 /// The longest side of a picture, pixels: larger ones take more memory than any model here was trained for.
 const LONGEST_SIDE: u32 = 2048;
@@ -50,15 +52,23 @@ impl StableDiffusion {
             field: field.into(),
             problem: format!("is {found}, the other parts of the model have {expected}"),
         };
-        if unet.config().context != text.width() {
-            return Err(agree("cross_attention_dim", unet.config().context, text.width()));
+        if unet.sizes().context != text.width() {
+            return Err(agree("cross_attention_dim", unet.sizes().context, text.width()));
         }
-        if unet.config().channels != vae.channels() {
-            return Err(agree("in_channels", unet.config().channels, vae.channels()));
+        if unet.sizes().channels != vae.channels() {
+            return Err(agree("in_channels", unet.sizes().channels, vae.channels()));
         }
         let widths: Vec<usize> = unet.cross_attentions().map(Attention::width).collect();
-        let adapter = ip_adapter.map(|path| IpAdapter::open(path, unet.config(), &widths, device)).transpose()?;
+        let adapter = ip_adapter.map(|path| IpAdapter::open(path, unet.sizes(), &widths, device)).transpose()?;
         Ok(Self { device: device.clone(), tokenizer, text, unet, vae, scheduler, adapter })
+    }
+
+    /// Loads a `controlnet` folder in diffusers' layout, for requests to this model.
+    ///
+    /// # Errors
+    /// One that names the file, and the field or tensor, where it is damaged, not built, or does not fit this model's UNet.
+    pub fn open_control(&self, folder: &Path) -> Result<ControlNet, LoadError> {
+        ControlNet::open(folder, self.unet.sizes(), self.vae.factor(), &self.device)
     }
 
     /// Makes a picture. `progress` hears of every step and may break off.
@@ -87,12 +97,10 @@ impl StableDiffusion {
                 (noised.stage("noising the start")?, first)
             }
         };
-        let context = self.context(request)?;
-        let embedded = self.unet.embed_times(&run.times()[first..], &self.device).stage("embedding times")?;
+        let conditions = self.conditions(request, &run.times()[first..])?;
         for i in first..count {
             let step = || {
-                let time = embedded.narrow(0, i - first, 1)?;
-                let prediction = self.predict(&latent, &time, &context, request.guidance)?;
+                let prediction = self.predict(&latent, &conditions, i - first, request.guidance)?;
                 run.step(i, &prediction, &latent)
             };
             latent = step().stage("denoising")?;
@@ -144,54 +152,6 @@ impl StableDiffusion {
         Ok(Latent { tensor: encoded().stage("encoding a picture")? })
     }
 
-    /// The UNet's prediction, guided: away from the negative prompt, towards the prompt (Ho and Salimans 2022,
-    /// arXiv:2207.12598). Both halves go through the UNet at once.
-    fn predict(&self, latent: &Tensor, time: &Tensor, context: &Context, guidance: f32) -> candle_core::Result<Tensor> {
-        if !guided(guidance) {
-            return self.unet.forward(latent, time, context);
-        }
-        let both = self.unet.forward(&Tensor::cat(&[latent, latent], 0)?, time, context)?;
-        let (without, with) = (both.narrow(0, 0, 1)?, both.narrow(0, 1, 1)?);
-        &without + ((with - &without)? * f64::from(guidance))?
-    }
-
-    /// What the cross-attentions see: the negative prompt alone, and beside it the prompt with the identity, in each
-    /// person's region theirs.
-    fn context(&self, request: &Request) -> Result<Context, GenerateError> {
-        let told = |prompt: &str, identity: Option<&IdentityTokens>| self.told(request, prompt, identity);
-        let base = told(&request.prompt, request.identity.as_ref())?;
-        let people = request.people.iter().map(|p| Ok((p.region, told(&p.prompt, p.identity.as_ref())?)));
-        let people: Vec<(Region, Told)> = people.collect::<Result<_, GenerateError>>()?;
-        let people: Vec<_> = people.iter().map(|(region, told)| (*region, self.sight(told))).collect();
-        self.unet.context(&self.sight(&base), &people).stage("preparing text and identity")
-    }
-
-    fn told(&self, request: &Request, prompt: &str, identity: Option<&IdentityTokens>) -> Result<Told, GenerateError> {
-        let mut texts = vec![self.tokenizer.encode(prompt)?];
-        if guided(request.guidance) {
-            texts.insert(0, self.tokenizer.encode(&request.negative)?);
-        }
-        let text = self.text.forward(&texts).stage("encoding the prompt")?;
-        let Some((adapter, identity)) = self.adapter.as_ref().zip(identity) else {
-            return Ok(Told { text, identity: None });
-        };
-        let tokens = || {
-            let IdentityTokens { embedding, scale } = identity;
-            let tokens = adapter.tokens(embedding, &self.device)?.repeat((texts.len(), 1, 1))?;
-            let on = if texts.len() == 2 { vec![0.0, *scale] } else { vec![*scale] };
-            Ok((tokens, Tensor::from_vec(on, (texts.len(), 1, 1), &self.device)?))
-        };
-        Ok(Told { text, identity: Some(tokens().stage("preparing the identity")?) })
-    }
-
-    fn sight<'a>(&'a self, told: &'a Told) -> Sight<'a> {
-        let identity = match (&self.adapter, &told.identity) {
-            (Some(adapter), Some((tokens, on))) => adapter.inputs(tokens, on),
-            _ => Vec::new(),
-        };
-        Sight { text: &told.text, identity }
-    }
-
     fn sampler(&self, request: &Request) -> Sampler {
         request.sampler.unwrap_or(self.scheduler.sampler())
     }
@@ -209,6 +169,16 @@ impl StableDiffusion {
             && !(0.0..=1.0).contains(&start.strength)
         {
             return Err(GenerateError::Number { name: "strength", value: start.strength, expected: "0 to 1" });
+        }
+        if let Some(Control { net, picture, scale }) = &request.control {
+            finite("the control's scale", *scale)?;
+            if let Some((field, problem)) = net.misfit(self.unet.sizes(), self.vae.factor()) {
+                return Err(GenerateError::ControlNet { field, problem });
+            }
+            let (found, expected) = (picture.dimensions(), (request.width, request.height));
+            if found != expected {
+                return Err(GenerateError::ControlSize { found, expected });
+            }
         }
         for (person, Person { region, .. }) in (1..).zip(&request.people) {
             if !region.is_valid() {
@@ -231,12 +201,6 @@ impl StableDiffusion {
         }
         Ok((1, self.vae.channels(), (height / multiple) as usize, (width / multiple) as usize))
     }
-}
-
-/// A prompt beside the negative one (N, L, context); identity tokens (N, tokens, context), and how much each row listens.
-struct Told {
-    text: Tensor,
-    identity: Option<(Tensor, Tensor)>,
 }
 
 fn guided(guidance: f32) -> bool {

@@ -1,8 +1,9 @@
 //! What is asked of the model and what it gives back.
 
 use image::RgbImage;
+use std::sync::Arc;
 
-use crate::{Latent, Region};
+use crate::{ControlNet, Latent, Region};
 
 /// A picture to make.
 #[derive(Clone, Debug)]
@@ -29,6 +30,19 @@ pub struct Request {
     pub identity: Option<IdentityTokens>,
     /// Whom to show in parts of the picture.
     pub people: Vec<Person>,
+    /// What shape to keep to.
+    pub control: Option<Control>,
+}
+
+/// A picture that a ControlNet follows: lines, depth, a pose, whatever it was trained on.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// The net, from [`StableDiffusion::open_control`](crate::StableDiffusion::open_control).
+    pub net: Arc<ControlNet>,
+    /// Of the size of the picture asked for.
+    pub picture: RgbImage,
+    /// Weight of what the net adds; 1 as trained, 0 is nothing.
+    pub scale: f32,
 }
 
 /// Somebody in a part of a picture. Where parts lie over one another, the first counts.

@@ -2,47 +2,34 @@
 //! diffusers folder. <https://huggingface.co/docs/diffusers/api/models/unet2d-cond>
 
 mod config;
+mod way_down;
 
 use candle_core::{Device, Tensor};
 use std::path::Path;
 
 use crate::LoadError;
 use crate::attention::{Attention, Memory, Sight};
-use crate::blocks::{Downsample, Resnet, SpatialTransformer, TransformerShape, Upsample};
-use crate::layers::{Conv2d, GroupNorm, Linear, silu};
+use crate::blocks::{Resnet, SpatialTransformer, Upsample};
+use crate::config::Config;
+use crate::layers::{Conv2d, GroupNorm, add};
 use crate::region::Region;
 use crate::weights::{WeightFile, Weights};
 
-pub(crate) use config::UnetConfig;
+pub(crate) use config::Sizes;
+pub(crate) use way_down::{Left, Memories, WayDown};
 
 /// Predicts noise (or velocity, or the picture) from a noisy latent, a time and a text.
 pub(crate) struct Unet {
-    config: UnetConfig,
-    time1: Linear,
-    time2: Linear,
-    conv_in: Conv2d,
-    down: Vec<DownBlock>,
-    mid: MidBlock,
+    way_down: WayDown,
     up: Vec<UpBlock>,
     norm_out: GroupNorm,
     conv_out: Conv2d,
 }
 
-/// Everything that a picture's cross-attentions see, one memory for each, in the order of [`Unet::cross_attentions`].
+/// Everything that a picture's cross-attentions see, one memory for each.
 pub(crate) struct Context {
-    memories: Vec<Memory>,
-}
-
-struct DownBlock {
-    resnets: Vec<Resnet>,
-    transformers: Vec<SpatialTransformer>,
-    downsample: Option<Downsample>,
-}
-
-struct MidBlock {
-    before: Resnet,
-    transformer: SpatialTransformer,
-    after: Resnet,
+    way_down: Memories,
+    up: Vec<Memory>,
 }
 
 struct UpBlock {
@@ -54,98 +41,74 @@ struct UpBlock {
 impl Unet {
     /// Reads `config.json` and the weights of a `unet` folder.
     pub(crate) fn open(folder: &Path, device: &Device) -> Result<Self, LoadError> {
-        let config = UnetConfig::open(&folder.join("config.json"))?;
+        let config = Config::open(&folder.join("config.json"))?;
+        let sizes = Sizes::read(&config, "UNet2DConditionModel")?;
+        let attends = config::attends(&config, "up_block_types", sizes.blocks(), "CrossAttnUpBlock2D", "UpBlock2D")?;
+        if config.count_or("out_channels", sizes.channels)? != sizes.channels {
+            return Err(config.error("out_channels", format!("differs from in_channels, {}", sizes.channels)));
+        }
         let file = WeightFile::in_folder(folder, "diffusion_pytorch_model", device)?;
-        let unet = Self::load(config, &file.root())?;
+        let unet = Self::load(sizes, &attends, &file.root())?;
         file.finish(&[])?;
         Ok(unet)
     }
 
-    fn load(config: UnetConfig, weights: &Weights<'_>) -> Result<Self, LoadError> {
-        let (first, time) = (config.widths[0], config.time_width());
-        let embedding = weights.at("time_embedding");
+    fn load(sizes: Sizes, attends: &[bool], weights: &Weights<'_>) -> Result<Self, LoadError> {
+        let way_down = WayDown::load(sizes, weights)?;
+        let sizes = way_down.sizes();
+        let (first, norms) = (sizes.widths[0], sizes.norms);
+        let up = attends.iter().enumerate().map(|(i, &attends)| sizes.load_up(weights, i, attends));
         Ok(Self {
-            time1: Linear::load(&embedding.at("linear_1"), first, time)?,
-            time2: Linear::load(&embedding.at("linear_2"), time, time)?,
-            conv_in: Conv2d::load(&weights.at("conv_in"), config.channels, first)?,
-            down: (0..config.blocks()).map(|i| config.load_down(weights, i)).collect::<Result<_, _>>()?,
-            mid: config.load_mid(&weights.at("mid_block"))?,
-            up: (0..config.blocks()).map(|i| config.load_up(weights, i)).collect::<Result<_, _>>()?,
-            norm_out: GroupNorm::load(&weights.at("conv_norm_out"), first, config.norms.groups, config.norms.eps)?,
-            conv_out: Conv2d::load(&weights.at("conv_out"), first, config.channels)?,
-            config,
+            up: up.collect::<Result<_, _>>()?,
+            norm_out: GroupNorm::load(&weights.at("conv_norm_out"), first, norms.groups, norms.eps)?,
+            conv_out: Conv2d::load(&weights.at("conv_out"), first, sizes.channels)?,
+            way_down,
         })
     }
 
     /// Its sizes.
-    pub(crate) fn config(&self) -> &UnetConfig {
-        &self.config
+    pub(crate) fn sizes(&self) -> &Sizes {
+        self.way_down.sizes()
     }
 
     /// Every cross-attention in the order in which diffusers counts them: the way down, the way up, the middle.
     pub(crate) fn cross_attentions(&self) -> impl Iterator<Item = &Attention> {
-        let down = self.down.iter().flat_map(|block| &block.transformers);
-        let up = self.up.iter().flat_map(|block| &block.transformers);
-        down.chain(up).chain([&self.mid.transformer]).flat_map(SpatialTransformer::cross_attentions)
+        let up = self.up.iter().flat_map(|block| &block.transformers).flat_map(SpatialTransformer::cross_attentions);
+        self.way_down.down_attentions().chain(up).chain(self.way_down.mid_attentions())
     }
 
     /// Prepares what the cross-attentions see: the base, and in each region its own.
     pub(crate) fn context(&self, base: &Sight<'_>, people: &[(Region, Sight<'_>)]) -> candle_core::Result<Context> {
         let attentions = self.cross_attentions().enumerate();
         let memories = attentions.map(|(number, attention)| attention.memory(number, base, people));
-        Ok(Context { memories: memories.collect::<candle_core::Result<_>>()? })
+        let mut down = memories.collect::<candle_core::Result<Vec<_>>>()?;
+        let mid = down.split_off(down.len() - self.way_down.mid_attentions().count());
+        let up = down.split_off(self.way_down.down_attentions().count());
+        Ok(Context { way_down: Memories { down, mid }, up })
     }
 
-    /// Embeds times: (times, width), ready for [`Self::forward`] row by row.
+    /// Embeds times: (times, width), one row a step.
     pub(crate) fn embed_times(&self, times: &[f32], device: &Device) -> candle_core::Result<Tensor> {
-        let half = self.config.widths[0] / 2;
-        let mut waves = Vec::with_capacity(times.len() * half * 2);
-        for &time in times {
-            let angle = |i: usize| {
-                let exponent = -(10_000f32.ln()) * i as f32 / (half as f32 - self.config.frequency_shift as f32);
-                time * exponent.exp()
-            };
-            let (sines, cosines) = ((0..half).map(|i| angle(i).sin()), (0..half).map(|i| angle(i).cos()));
-            if self.config.cosine_first {
-                waves.extend(cosines.chain(sines));
-            } else {
-                waves.extend(sines.chain(cosines));
-            }
-        }
-        let waves = Tensor::from_vec(waves, (times.len(), 2 * half), device)?;
-        silu(&self.time2.forward(&silu(&self.time1.forward(&waves)?)?)?)
+        self.way_down.embed_times(times, device)
     }
 
-    /// Latent (N, C, H, W), an embedded time (1 or N, width) → the prediction, shaped like the latent.
-    ///
-    /// A ControlNet would add its residuals to `skips` and to the middle's output, between the way down and the way up.
-    pub(crate) fn forward(&self, latent: &Tensor, time: &Tensor, context: &Context) -> candle_core::Result<Tensor> {
-        let down_count = self.down.iter().flat_map(|b| &b.transformers).flat_map(|t| t.cross_attentions()).count();
-        let mid_count = self.mid.transformer.cross_attentions().count();
-        let (outer, mid) = context.memories.split_at(context.memories.len() - mid_count);
-        let (down, up) = outer.split_at(down_count);
-        let (mut down, mut up, mut mid) = (down.iter(), up.iter(), mid.iter());
-
-        let mut x = self.conv_in.forward(latent)?;
-        let mut skips = vec![x.clone()];
-        for block in &self.down {
-            for (i, resnet) in block.resnets.iter().enumerate() {
-                x = resnet.forward(&x, Some(time))?;
-                if let Some(transformer) = block.transformers.get(i) {
-                    x = transformer.forward(&x, &mut down)?;
-                }
-                skips.push(x.clone());
-            }
-            if let Some(downsample) = &block.downsample {
-                x = downsample.forward(&x)?;
-                skips.push(x.clone());
+    /// Latent (N, C, H, W), an embedded time (1 or N, width) → the prediction, shaped like the latent. What a ControlNet
+    /// left is added to what the own way down leaves.
+    pub(crate) fn forward(
+        &self,
+        latent: &Tensor,
+        time: &Tensor,
+        context: &Context,
+        control: Option<&Left>,
+    ) -> candle_core::Result<Tensor> {
+        let Left { mid: mut x, mut skips } = self.way_down.forward(latent, None, time, &context.way_down)?;
+        if let Some(control) = control {
+            x = add(&x, &control.mid)?;
+            for (skip, more) in skips.iter_mut().zip(&control.skips) {
+                *skip = add(skip, more)?;
             }
         }
-
-        x = self.mid.before.forward(&x, Some(time))?;
-        x = self.mid.transformer.forward(&x, &mut mid)?;
-        x = self.mid.after.forward(&x, Some(time))?;
-
+        let mut up = context.up.iter();
         for block in &self.up {
             for (i, resnet) in block.resnets.iter().enumerate() {
                 let Some(skip) = skips.pop() else {
@@ -165,47 +128,8 @@ impl Unet {
     }
 }
 
-impl UnetConfig {
-    fn transformer(&self, weights: &Weights<'_>, level: usize) -> Result<SpatialTransformer, LoadError> {
-        let shape = TransformerShape {
-            width: self.widths[level],
-            context: self.context,
-            heads: self.heads[level],
-            layers: self.transformers[level],
-            groups: self.norms.groups,
-            linear: self.linear,
-        };
-        SpatialTransformer::load(weights, &shape)
-    }
-
-    fn load_down(&self, weights: &Weights<'_>, level: usize) -> Result<DownBlock, LoadError> {
-        let weights = weights.at("down_blocks").at(level);
-        let (width, time) = (self.widths[level], Some(self.time_width()));
-        let input = |i| if i == 0 { self.widths[level.saturating_sub(1)] } else { width };
-        let resnet = |i| Resnet::load(&weights.at("resnets").at(i), (input(i), width), time, self.norms);
-        let transformer = |i| self.transformer(&weights.at("attentions").at(i), level);
-        let attentions = if self.down_attends[level] { self.resnets[level] } else { 0 };
-        let last = level + 1 == self.blocks();
-        let downsample = || Downsample::load(&weights.at("downsamplers.0"), width);
-        Ok(DownBlock {
-            resnets: (0..self.resnets[level]).map(resnet).collect::<Result<_, _>>()?,
-            transformers: (0..attentions).map(transformer).collect::<Result<_, _>>()?,
-            downsample: if last { None } else { Some(downsample()?) },
-        })
-    }
-
-    fn load_mid(&self, weights: &Weights<'_>) -> Result<MidBlock, LoadError> {
-        let level = self.blocks() - 1;
-        let (width, time) = (self.widths[level], Some(self.time_width()));
-        let resnet = |i| Resnet::load(&weights.at("resnets").at(i), (width, width), time, self.norms);
-        Ok(MidBlock {
-            before: resnet(0)?,
-            transformer: self.transformer(&weights.at("attentions.0"), level)?,
-            after: resnet(1)?,
-        })
-    }
-
-    fn load_up(&self, weights: &Weights<'_>, i: usize) -> Result<UpBlock, LoadError> {
+impl Sizes {
+    fn load_up(&self, weights: &Weights<'_>, i: usize, attends: bool) -> Result<UpBlock, LoadError> {
         let weights = weights.at("up_blocks").at(i);
         let level = self.blocks() - 1 - i;
         let (width, time) = (self.widths[level], Some(self.time_width()));
@@ -216,7 +140,7 @@ impl UnetConfig {
         let input = |j| if j == 0 { below } else { width };
         let resnet = |j| Resnet::load(&weights.at("resnets").at(j), (input(j) + skip(j), width), time, self.norms);
         let transformer = |j| self.transformer(&weights.at("attentions").at(j), level);
-        let attentions = if self.up_attends[i] { count } else { 0 };
+        let attentions = if attends { count } else { 0 };
         let upsample = || Upsample::load(&weights.at("upsamplers.0"), width);
         Ok(UpBlock {
             resnets: (0..count).map(resnet).collect::<Result<_, _>>()?,

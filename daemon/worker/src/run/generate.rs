@@ -49,6 +49,7 @@ pub(super) fn run(
             start: last.take().map(|latent| Start { latent, strength: strength(spec) }),
             identity: identity.clone(),
             people: Vec::new(),
+            control: None,
         };
         let mut step = |done: greenroom_diffusion::StepDone| -> ControlFlow<()> {
             let part = (number as f32 + done.step as f32 / done.of as f32) / positions.len() as f32;

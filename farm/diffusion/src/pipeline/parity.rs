@@ -4,7 +4,8 @@ use candle_core::{Device, Tensor};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::{StableDiffusion, Told};
+use super::StableDiffusion;
+use super::conditions::{Conditions, Told};
 use crate::attention::{Attention, Sight};
 use crate::{Region, Sampler};
 
@@ -79,7 +80,7 @@ impl Golden {
         let unet = &self.model.unet;
         let context = unet.context(&sight(&text.narrow(0, 1, 1).unwrap()), &[]).unwrap();
         let time = self.time();
-        self.check("unet", &unet.forward(&self.get("latent"), &time, &context).unwrap());
+        self.check("unet", &unet.forward(&self.get("latent"), &time, &context, None).unwrap());
         self.check("encoded", &self.model.vae.encode(&self.get("picture")).unwrap());
         self.check("decoded", &self.model.vae.decode(&self.get("small")).unwrap());
     }
@@ -90,10 +91,10 @@ impl Golden {
         let times = run.times();
         assert_eq!(times, self.get(&format!("{name}times")).to_vec1::<f32>().unwrap());
         let context = unet.context(&sight(&self.text()), &[]).unwrap();
+        let conditions = Conditions { times: unet.embed_times(&times, &Device::Cpu).unwrap(), context, steering: None };
         let mut latent = (self.get("latent") * run.first()).unwrap();
-        for (i, &time) in times.iter().enumerate() {
-            let embedded = unet.embed_times(&[time], &Device::Cpu).unwrap();
-            let prediction = self.model.predict(&latent, &embedded, &context, 3.0).unwrap();
+        for i in 0..times.len() {
+            let prediction = self.model.predict(&latent, &conditions, i, 3.0).unwrap();
             latent = run.step(i, &prediction, &latent).unwrap();
             self.check(&format!("{name}run.{i}"), &latent);
         }
@@ -126,7 +127,7 @@ fn identity_tokens_reach_the_same_attentions_as_in_diffusers() {
         let unet = &golden.model.unet;
         let told = Told { text: golden.text().narrow(0, 1, 1).unwrap(), identity: Some(golden.tokens("face", &[0.8])) };
         let context = unet.context(&golden.model.sight(&told), &[]).unwrap();
-        let seen = unet.forward(&golden.get("latent"), &golden.time(), &context).unwrap();
+        let seen = unet.forward(&golden.get("latent"), &golden.time(), &context, None).unwrap();
         golden.check("unet.identity", &seen);
         let moved = (&seen - golden.get("unet")).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
         assert!(moved > 20.0 * TOLERANCE, "the identity moves the prediction by {moved} only");
@@ -147,7 +148,7 @@ fn two_people_are_each_seen_in_their_region_as_in_the_reference() {
             let people = [(first, golden.model.sight(&one)), (second, golden.model.sight(&two))];
             let context = golden.model.unet.context(&sight(&base), &people).unwrap();
             let latent = golden.get("latent").repeat((2, 1, 1, 1)).unwrap();
-            golden.check(name, &golden.model.unet.forward(&latent, &golden.time(), &context).unwrap());
+            golden.check(name, &golden.model.unet.forward(&latent, &golden.time(), &context, None).unwrap());
         }
         assert_ne!(golden.rows("unet.people"), golden.rows("unet.people.exchanged"));
     }
@@ -178,6 +179,27 @@ fn exchanging_two_peoples_regions_mirrors_whose_tokens_a_cell_sees() {
 }
 
 #[test]
+fn a_controlnet_leaves_what_it_leaves_in_diffusers() {
+    let tiny = Golden::tiny();
+    let (unet, text) = (&tiny.model.unet, tiny.text());
+    let context = unet.context(&sight(&text), &[]).unwrap();
+    for name in ["controlnet", "controlnet_plain"] {
+        let net = tiny.model.open_control(&golden("tiny").join(name)).unwrap();
+        let get = |what: &str| tiny.get(&format!("{name}.{what}"));
+        let picture = net.embed_tensor(&get("picture")).unwrap();
+        let time = net.embed_times(&[341.0], &Device::Cpu).unwrap();
+        let memories = net.memories(&text, &[]).unwrap();
+        let left = net.forward(&get("latent"), &picture, &time, &memories, 0.7).unwrap();
+        tiny.check(&format!("{name}.mid"), &left.mid);
+        tiny.check(&format!("{name}.skip"), &left.skips[8]);
+        let seen = |left| unet.forward(&get("latent"), &tiny.time(), &context, left).unwrap();
+        tiny.check(&format!("{name}.unet"), &seen(Some(&left)));
+        let moved = (seen(None) - get("unet")).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(moved > 20.0 * TOLERANCE, "the control moves the prediction by {moved} only");
+    }
+}
+
+#[test]
 fn texts_become_the_same_tokens_as_in_transformers() {
     let cases: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("tokens.json")).unwrap()).unwrap();
     for (name, golden) in [("tiny", Golden::tiny()), ("pack", Golden::pack())] {
@@ -198,7 +220,7 @@ fn a_network_with_gradients_computes_the_same_and_reaches_its_input() {
     let text = candle_core::Var::from_tensor(&tiny.text().narrow(0, 1, 1).unwrap()).unwrap();
     let time = unet.embed_times(&[341.0], &Device::Cpu).unwrap();
     let prediction =
-        unet.forward(latent.as_tensor(), &time, &unet.context(&sight(text.as_tensor()), &[]).unwrap()).unwrap();
+        unet.forward(latent.as_tensor(), &time, &unet.context(&sight(text.as_tensor()), &[]).unwrap(), None).unwrap();
     tiny.check("unet", &prediction);
     let gradients = prediction.sqr().unwrap().mean_all().unwrap().backward().unwrap();
     for input in [latent, text] {

@@ -1,50 +1,38 @@
-//! The sizes of a UNet, from its `config.json`.
-
-use std::path::Path;
+//! The sizes of a UNet's way down, from a `config.json`.
 
 use crate::LoadError;
 use crate::blocks::Norms;
 use crate::config::Config;
 
-/// The sizes of a UNet, checked.
-pub(crate) struct UnetConfig {
+/// The sizes of a UNet's way down, checked.
+pub(crate) struct Sizes {
     /// Channels of the latent.
     pub(crate) channels: usize,
     /// Width of the text's vectors.
     pub(crate) context: usize,
-    pub(super) widths: Vec<usize>,
-    pub(super) resnets: Vec<usize>,
+    /// Channels at each level of resolution.
+    pub(crate) widths: Vec<usize>,
+    /// Residual blocks at each level.
+    pub(crate) resnets: Vec<usize>,
     pub(super) transformers: Vec<usize>,
     pub(super) heads: Vec<usize>,
-    pub(super) down_attends: Vec<bool>,
-    pub(super) up_attends: Vec<bool>,
+    pub(super) attends: Vec<bool>,
+    pub(super) mid_attends: bool,
     pub(super) linear: bool,
     pub(super) cosine_first: bool,
     pub(super) frequency_shift: f64,
     pub(super) norms: Norms,
 }
 
-impl UnetConfig {
-    /// Reads a `config.json` and refuses what is not built.
-    pub(super) fn open(file: &Path) -> Result<Self, LoadError> {
-        let config = Config::open(file)?;
+impl Sizes {
+    /// Reads the configuration of a model of this class, and refuses what is not built.
+    pub(crate) fn read(config: &Config, class: &str) -> Result<Self, LoadError> {
+        config.require("_class_name", &class.into())?;
         for (field, only) in UNSUPPORTED {
             config.require(field, &serde_json::from_str(only).unwrap_or_default())?;
         }
         let widths = config.counts("block_out_channels")?;
         let blocks = widths.len();
-        let attends = |field: &str, with: &str, without: &str| {
-            let types = config.texts(field)?;
-            if types.len() != blocks {
-                return Err(config.error(field, format!("has {} entries for {blocks} blocks", types.len())));
-            }
-            let attends = |name: &&str| match *name {
-                name if name == with => Ok(true),
-                name if name == without => Ok(false),
-                other => Err(config.error(field, format!("holds `{other}`; `{with}` and `{without}` are supported"))),
-            };
-            types.iter().map(attends).collect::<Result<Vec<_>, _>>()
-        };
         let this = Self {
             channels: config.count("in_channels")?,
             context: config.count("cross_attention_dim")?,
@@ -52,22 +40,36 @@ impl UnetConfig {
             transformers: config.per_block("transformer_layers_per_block", blocks, 1)?,
             // What diffusers calls the heads' size here is their number.
             heads: config.per_block("attention_head_dim", blocks, 8)?,
-            down_attends: attends("down_block_types", "CrossAttnDownBlock2D", "DownBlock2D")?,
-            up_attends: attends("up_block_types", "CrossAttnUpBlock2D", "UpBlock2D")?,
+            attends: attends(config, "down_block_types", blocks, "CrossAttnDownBlock2D", "DownBlock2D")?,
+            mid_attends: match config.text_or("mid_block_type", "UNetMidBlock2DCrossAttn")? {
+                "UNetMidBlock2DCrossAttn" => true,
+                "UNetMidBlock2D" => false,
+                other => {
+                    let problem = format!("is `{other}`; `UNetMidBlock2DCrossAttn` and `UNetMidBlock2D` are supported");
+                    return Err(config.error("mid_block_type", problem));
+                }
+            },
             linear: config.flag_or("use_linear_projection", false)?,
             cosine_first: config.flag_or("flip_sin_to_cos", true)?,
             frequency_shift: config.number_or("freq_shift", 0.0)?,
             norms: Norms { groups: config.count_or("norm_num_groups", 32)?, eps: config.number_or("norm_eps", 1e-5)? },
             widths,
         };
-        this.check(&config)?;
+        this.check(config)?;
         Ok(this)
     }
 
-    fn check(&self, config: &Config) -> Result<(), LoadError> {
-        if config.count_or("out_channels", self.channels)? != self.channels {
-            return Err(config.error("out_channels", format!("differs from in_channels, {}", self.channels)));
+    /// Channels of what the way up will see, in the order in which the way down leaves it.
+    pub(crate) fn skips(&self) -> Vec<usize> {
+        let mut skips = vec![self.widths[0]];
+        for (level, &width) in self.widths.iter().enumerate() {
+            let halved = usize::from(level + 1 < self.blocks());
+            skips.extend(std::iter::repeat_n(width, self.resnets[level] + halved));
         }
+        skips
+    }
+
+    fn check(&self, config: &Config) -> Result<(), LoadError> {
         for (&width, &heads) in self.widths.iter().zip(&self.heads) {
             if !width.is_multiple_of(self.norms.groups) {
                 let problem = format!("is {}, which does not divide {width} channels", self.norms.groups);
@@ -85,7 +87,7 @@ impl UnetConfig {
     }
 
     /// Levels of resolution.
-    pub(super) fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         self.widths.len()
     }
 
@@ -95,11 +97,29 @@ impl UnetConfig {
     }
 }
 
+/// Which levels have cross-attentions.
+pub(super) fn attends(
+    config: &Config,
+    field: &str,
+    blocks: usize,
+    with: &str,
+    without: &str,
+) -> Result<Vec<bool>, LoadError> {
+    let types = config.texts(field)?;
+    if types.len() != blocks {
+        return Err(config.error(field, format!("has {} entries for {blocks} blocks", types.len())));
+    }
+    let attends = |name: &&str| match *name {
+        name if name == with => Ok(true),
+        name if name == without => Ok(false),
+        other => Err(config.error(field, format!("holds `{other}`; `{with}` and `{without}` are supported"))),
+    };
+    types.iter().map(attends).collect()
+}
+
 /// Fields that change the network in ways that Stable Diffusion 1 and 2 do not use, and the one value (JSON) that is built.
 const UNSUPPORTED: &[(&str, &str)] = &[
-    ("_class_name", "\"UNet2DConditionModel\""),
     ("act_fn", "\"silu\""),
-    ("mid_block_type", "\"UNetMidBlock2DCrossAttn\""),
     ("time_embedding_type", "\"positional\""),
     ("resnet_time_scale_shift", "\"default\""),
     ("attention_type", "\"default\""),
