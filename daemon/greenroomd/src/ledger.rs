@@ -1,8 +1,8 @@
 //! Every change of a job: read, decide by the pure crates, commit with its events, ring the bells.
 
 use greenroom_domain::{
-    Character, CharacterState, Decision, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Problem,
-    ProblemKind, Task, TaskError, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, TransitionError, WorkerId,
+    Character, CharacterState, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Problem, ProblemKind,
+    Task, TaskError, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, TransitionError, WorkerId,
 };
 use greenroom_schedule::{Next, ScriptPlan, settle};
 use greenroom_store::{Batch, Expected, StoreError};
@@ -264,26 +264,9 @@ pub(crate) const fn state_name(state: &CharacterState) -> &'static str {
 /// A sentence where there is something to say.
 pub(crate) fn note(task: &Task) -> Option<String> {
     match &task.state {
-        TaskState::Done { output: TaskOutput::Verdict { verdict, .. }, .. } => Some(match &verdict.decision {
-            Decision::Accept => {
-                let p10 =
-                    verdict.characters.iter().filter(|c| c.expected).filter_map(|c| Some((&c.character, c.p10?.0)));
-                let scores: Vec<_> = p10.map(|(name, p10)| format!("{name} p10 IDR {p10:.2}")).collect();
-                if scores.is_empty() {
-                    "accepted: no face expected".into()
-                } else {
-                    format!("accepted: {}", scores.join(", "))
-                }
-            }
-            Decision::Reject { reasons } => format!("rejected: {}", join(reasons)),
-            Decision::Unscored { reasons } => format!("unscored: {}", join(reasons)),
-        }),
+        TaskState::Done { output: TaskOutput::Verdict { verdict, .. }, .. } => Some(verdict.to_string()),
         TaskState::Done { reused: true, .. } => Some("reused".into()),
         TaskState::Failed { problem, .. } => Some(problem.to_string()),
         _ => None,
     }
-}
-
-fn join(reasons: &[greenroom_domain::Reason]) -> String {
-    reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

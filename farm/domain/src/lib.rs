@@ -27,7 +27,9 @@ pub use pack::{
 };
 pub use problem::{Problem, ProblemKind};
 pub use project::{Project, Settings};
-pub use script::{Breakdown, CameraMove, Framing, Heading, Line, Prompt, Scene, Setting, Shot, ShotKey, TimeOfDay};
+pub use script::{
+    Breakdown, CameraMove, Framing, Heading, Line, PersonCaption, Prompt, Scene, Setting, Shot, ShotKey, TimeOfDay,
+};
 pub use spec::{
     AssembleShot, AssembleSpec, CastMember, ClipOutput, GenerateSpec, IdentityPrompt, Keyframing, Pixels, ProfileSpec,
     Spec, TaskOutput, ValidateSpec,

@@ -185,4 +185,17 @@ pub struct Prompt {
     pub positive: String,
     /// What to avoid; may be empty.
     pub negative: String,
+    /// Where several characters are to be recognised, a caption of each, from left to right; `positive` then says what is
+    /// around them. Empty where one caption says all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<PersonCaption>,
+}
+
+/// The caption of one of several characters in a picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonCaption {
+    /// Name as in the shot's cast.
+    pub character: String,
+    /// What to show in this character's part of the picture.
+    pub positive: String,
 }

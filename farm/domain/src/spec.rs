@@ -71,6 +71,9 @@ pub struct GenerateSpec {
     pub prompt: Prompt,
     /// Whom to show.
     pub identity: Option<IdentityPrompt>,
+    /// Whom to show where the prompt has several captions: those of its people who have a profile, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<IdentityPrompt>,
     /// All noise derives from this.
     pub seed: Seed,
     /// Size of the take, pixels.

@@ -36,6 +36,24 @@ pub enum Decision {
     },
 }
 
+impl fmt::Display for Verdict {
+    /// One sentence: `accepted: MARA p10 IDR 0.83`, `rejected: …`, `unscored: …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match &self.decision {
+            Decision::Accept => "accepted",
+            Decision::Reject { .. } => "rejected",
+            Decision::Unscored { .. } => "unscored",
+        };
+        if !self.decision.is_accept() {
+            return write!(f, "{word}: {}", self.decision.why());
+        }
+        let scores = self.characters.iter().filter(|c| c.expected).filter_map(|c| Some((&c.character, c.p10?.0)));
+        let scores: Vec<_> = scores.map(|(name, p10)| format!("{name} p10 IDR {p10:.2}")).collect();
+        let scores = if scores.is_empty() { "no face expected".to_owned() } else { scores.join(", ") };
+        write!(f, "{word}: {scores}")
+    }
+}
+
 impl Decision {
     /// Whether what waits on the take may go on.
     #[must_use]
@@ -50,6 +68,12 @@ impl Decision {
             Self::Accept => &[],
             Self::Reject { reasons } | Self::Unscored { reasons } => reasons,
         }
+    }
+
+    /// The reasons in words, one after another; empty for accept.
+    #[must_use]
+    pub fn why(&self) -> String {
+        self.reasons().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -176,4 +200,44 @@ pub struct ModelsUsed {
     pub embedder: Digest,
     /// Name of the calibration.
     pub calibration: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(decision: Decision, p10: Option<f32>) -> Verdict {
+        let score = |p10| CharacterScore {
+            character: "MARA".into(),
+            expected: true,
+            coverage: 1.0,
+            mean: None,
+            p10: Some(Idr(p10)),
+            min: None,
+            cosine: None,
+            worst_frame: None,
+            calibrated: false,
+        };
+        let digest = Digest::of(b"model");
+        let models =
+            ModelsUsed { pack: "test 1".into(), detector: digest, embedder: digest, calibration: "test".into() };
+        Verdict { decision, characters: p10.map(score).into_iter().collect(), frames: vec![], models }
+    }
+
+    #[test]
+    fn a_verdict_is_one_sentence() {
+        let missing = |name: &str, coverage| Reason::FaceMissing { character: name.into(), coverage };
+        let says = |decision, p10| verdict(decision, p10).to_string();
+        assert_eq!(says(Decision::Accept, Some(0.834)), "accepted: MARA p10 IDR 0.83");
+        assert_eq!(says(Decision::Accept, None), "accepted: no face expected");
+        let unscored = Decision::Unscored { reasons: vec![missing("MARA", 0.0), missing("TOBIN", 0.25)] };
+        let expected = "unscored: MARA: no face found in any sampled frame; \
+                        TOBIN: face found in only 25 % of the sampled frames";
+        assert_eq!(says(unscored, None), expected);
+        let wrong = Reason::WrongCharacter { expected: "MARA".into(), seen: "TOBIN".into() };
+        assert_eq!(
+            says(Decision::Reject { reasons: vec![wrong] }, Some(0.9)),
+            "rejected: MARA was expected, TOBIN is seen"
+        );
+    }
 }

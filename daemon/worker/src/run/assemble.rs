@@ -101,17 +101,8 @@ fn row(spec: &AssembleSpec, shot: &AssembleShot, take: &Path) -> Result<SheetRow
             cells.push(SheetCell { picture, label: format!("frame {number}"), score, state });
         }
     }
-    let verdict = match &shot.verdict.decision {
-        Decision::Accept if expected(shot).next().is_none() => "accepted: nobody expected".to_owned(),
-        Decision::Accept => {
-            let scores = shot.verdict.characters.iter().filter(|c| c.expected);
-            let scores = scores.filter_map(|c| Some(format!("{} p10 IDR {:.2}", c.character, c.p10?.0)));
-            format!("accepted: {}", scores.collect::<Vec<_>>().join(", "))
-        }
-        Decision::Reject { reasons } | Decision::Unscored { reasons } => {
-            format!("draft: {}", reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-        }
-    };
+    let decision = &shot.verdict.decision;
+    let verdict = if decision.is_accept() { shot.verdict.to_string() } else { format!("draft: {}", decision.why()) };
     let label = format!("Shot {} · take {}", shot.shot, shot.take_number);
     Ok(SheetRow { label, verdict, accepted: !shot.is_draft(), cells })
 }
