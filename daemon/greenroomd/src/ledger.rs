@@ -125,23 +125,36 @@ impl Farm {
         let _turn = self.writing.lock().await;
         let now = clock::now();
         let missing = || StoreError::Missing { noun: "task", id: id.to_string() };
-        let job = self.store.task(id).await?.ok_or_else(missing)?.job;
-        let mut work = self.work_on(job).await?;
+        let task = self.store.task(id).await?.ok_or_else(missing)?;
+        let job = task.job;
+        let changed = transition(task.clone(), now)?;
+        // Only what has ended lets something follow, and only for that are the other tasks and the plan read.
+        let mut work = if changed.state.is_final() { self.work_on(job).await? } else { self.work_alone(task).await? };
         let at = work.tasks.iter().position(|t| t.id == id).ok_or_else(missing)?;
-        let changed = transition(work.tasks[at].clone(), now)?;
         work.put(at, changed.clone(), now);
-        work.settle(now);
+        if changed.state.is_final() {
+            work.settle(now);
+        }
         self.write(work, now).await?;
         Ok(changed)
     }
 
+    /// A job with all of its tasks, so that what follows from a change can be told.
     async fn work_on(&self, id: JobId) -> Result<Work, LedgerError> {
-        let job = self.store.job(id).await?.ok_or(StoreError::Missing { noun: "job", id: id.to_string() })?;
+        let job = self.job_of(id).await?;
         let tasks = self.store.tasks(id).await?;
         let is_script = tasks.iter().any(|t| t.kind == TaskKind::Breakdown);
         let plan = if is_script { Some(push::load_plan(self, &job).await?) } else { None };
-        let seen = tasks.iter().map(Expected::of).collect();
-        Ok(Work { touched: vec![false; tasks.len()], job, plan, tasks, seen, job_changed: false, events: vec![] })
+        Ok(Work::new(job, plan, tasks))
+    }
+
+    /// A task whose change nothing follows.
+    async fn work_alone(&self, task: Task) -> Result<Work, LedgerError> {
+        Ok(Work::new(self.job_of(task.job).await?, None, vec![task]))
+    }
+
+    async fn job_of(&self, id: JobId) -> Result<Job, LedgerError> {
+        Ok(self.store.job(id).await?.ok_or(StoreError::Missing { noun: "job", id: id.to_string() })?)
     }
 
     async fn write(&self, work: Work, now: Timestamp) -> Result<(), LedgerError> {
@@ -194,6 +207,11 @@ impl Farm {
 }
 
 impl Work {
+    fn new(job: Job, plan: Option<ScriptPlan>, tasks: Vec<Task>) -> Self {
+        let seen = tasks.iter().map(Expected::of).collect();
+        Self { touched: vec![false; tasks.len()], job, plan, tasks, seen, job_changed: false, events: vec![] }
+    }
+
     /// Follows up until nothing more follows.
     fn settle(&mut self, now: Timestamp) {
         loop {
