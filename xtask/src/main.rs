@@ -40,7 +40,7 @@ fn run(chore: &Chore) -> anyhow::Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace's root")?;
     match chore {
         Chore::Tidy => run_tidy(root),
-        Chore::Measure(subject) => run_measure(root, *subject),
+        Chore::Measure(subject) => run_measure(root, subject),
     }
 }
 
@@ -59,9 +59,7 @@ fn run_tidy(root: &Path) -> anyhow::Result<ExitCode> {
 }
 
 #[expect(clippy::print_stdout, reason = "figures are what is asked for")]
-fn run_measure(root: &Path, subject: measure::Subject) -> anyhow::Result<ExitCode> {
-    for figure in measure::figures(root, subject)? {
-        println!("{figure}");
-    }
+fn run_measure(root: &Path, subject: &measure::Subject) -> anyhow::Result<ExitCode> {
+    measure::figures(root, subject, &mut |figure| println!("{figure}"))?;
     Ok(ExitCode::SUCCESS)
 }

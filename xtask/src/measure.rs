@@ -4,6 +4,7 @@ mod daemon;
 mod demo;
 mod farm;
 mod figure;
+mod pack;
 mod process;
 mod size;
 
@@ -14,25 +15,30 @@ use clap::Subcommand;
 pub(crate) use figure::Figure;
 
 /// What can be measured.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Subject {
     /// The daemon at rest and under small jobs: memory, time to ready, time from a push to its start.
     Daemon,
     /// The demo from a cold start: wall time, time per stage, peak memory, shots accepted.
     Demo,
+    /// The bundled models on characters that they were not trained on: faces, likeness, attributes, pictures. Takes many minutes.
+    Pack(pack::Options),
     /// Bytes of what is shipped: the release programs and the bundled pack.
     Size,
 }
 
-/// Measures `subject` in the workspace at `root`.
+/// Measures `subject` in the workspace at `root`; each figure goes to `say`.
 ///
 /// # Errors
 ///
 /// Where something that is to be measured is missing: a figure is measured or not given at all.
-pub(crate) fn figures(root: &Path, subject: Subject) -> anyhow::Result<Vec<Figure>> {
-    match subject {
-        Subject::Daemon => daemon::figures(root),
-        Subject::Demo => demo::figures(root),
-        Subject::Size => size::figures(root),
-    }
+pub(crate) fn figures(root: &Path, subject: &Subject, say: &mut dyn FnMut(&Figure)) -> anyhow::Result<()> {
+    let figures = match subject {
+        Subject::Daemon => daemon::figures(root)?,
+        Subject::Demo => demo::figures(root)?,
+        Subject::Pack(options) => return pack::figures(root, options, say),
+        Subject::Size => size::figures(root)?,
+    };
+    figures.iter().for_each(say);
+    Ok(())
 }

@@ -3,27 +3,31 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// A number with its name and unit and, where it was measured beside another program, that one's number.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A number with its name and unit and, where there is one, its goal, or the number of another program beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Figure {
     /// `noun.measure`, such as `greenroomd.size`.
     pub(crate) figure: String,
     pub(crate) value: f64,
     /// Singular and SI where there is one: `s`, `ms`, `MiB`; `1` for a count.
-    pub(crate) unit: &'static str,
+    pub(crate) unit: String,
+    /// What the value is to reach, `>= 0.99`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) goal: Option<String>,
     /// The program that was measured beside ours.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) peer: Option<String>,
     /// Its number, in the same unit.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) peer_value: Option<f64>,
 }
 
 impl Figure {
-    pub(crate) fn new(figure: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { figure: figure.into(), value, unit, peer: None, peer_value: None }
+    pub(crate) fn new(figure: impl Into<String>, value: f64, unit: &str) -> Self {
+        Self { figure: figure.into(), value, unit: unit.to_owned(), goal: None, peer: None, peer_value: None }
     }
 
     /// `bytes` in MiB.
