@@ -97,19 +97,16 @@ impl ScriptPlan {
         let settings = &self.settings;
         let every = (settings.fps.as_f64() / f64::from(settings.keyframes_per_second.max(2))).floor().max(1.0) as u64;
         let shown = shot.expected.first().or_else(|| shot.cast.first());
+        let several = !shot.prompt.people.is_empty();
         GenerateSpec {
             pack: self.pack,
             shot: shot.key,
             take,
             prompt: shot.prompt.clone(),
             identity: shown
-                .and_then(|name| self.cast.iter().find(|c| c.character == *name))
-                .filter(|_| shot.framing != Framing::Establishing)
-                .map(|c| IdentityPrompt {
-                    character: c.character.clone(),
-                    profile: c.profile,
-                    scale: self.diffusion.identity_scale,
-                }),
+                .filter(|_| shot.framing != Framing::Establishing && !several)
+                .and_then(|name| self.identity(name)),
+            people: shot.prompt.people.iter().filter_map(|person| self.identity(&person.character)).collect(),
             seed: settings.seed.derive(&format!("shot {}", shot.key), take),
             size: Pixels { width: settings.size.0, height: settings.size.1 },
             fps: settings.fps,
@@ -123,6 +120,15 @@ impl ScriptPlan {
             steps: self.diffusion.steps,
             guidance: self.diffusion.guidance,
         }
+    }
+
+    fn identity(&self, name: &str) -> Option<IdentityPrompt> {
+        let member = self.cast.iter().find(|c| c.character == name)?;
+        Some(IdentityPrompt {
+            character: member.character.clone(),
+            profile: member.profile,
+            scale: self.diffusion.identity_scale,
+        })
     }
 
     pub(crate) const fn samples() -> u32 {
@@ -149,6 +155,7 @@ fn blank(id: TaskId, job: JobId, kind: TaskKind, now: Timestamp) -> Task {
 mod tests {
     use super::*;
     use crate::fixture::{self, NOW};
+    use greenroom_domain::PersonCaption;
 
     #[test]
     fn a_script_compiles_to_one_take_of_each_shot_and_an_assembly_that_waits() {
@@ -172,6 +179,31 @@ mod tests {
             panic!("the second task generates")
         };
         assert_eq!((spec.keyframes, spec.identity), (Keyframing::Still, None));
+    }
+
+    #[test]
+    fn a_shot_of_one_character_is_asked_for_in_the_words_that_it_always_was() {
+        let plan = fixture::plan(1);
+        let spec = plan.generate(plan.breakdown.shots().next().unwrap(), 1);
+        let json = serde_json::to_value(&spec).unwrap();
+        assert!(json.get("people").is_none() && json["prompt"].get("people").is_none(), "{json}");
+        assert_eq!(spec.identity.map(|who| who.character).as_deref(), Some("MARA"));
+    }
+
+    #[test]
+    fn a_shot_of_two_characters_shows_the_identity_of_each() {
+        let mut plan = fixture::plan(1);
+        let profile = |name: &str| Digest::of(name.to_lowercase().as_bytes());
+        plan.cast.push(CastMember { character: "TOBIN".into(), profile: profile("TOBIN") });
+        let shot = &mut plan.breakdown.scenes[0].shots[0];
+        let names = ["TOBIN", "MARA"];
+        (shot.cast, shot.expected) = (names.map(Into::into).into(), names.map(Into::into).into());
+        let caption = |name: &str| PersonCaption { character: name.into(), positive: format!("close shot of {name}") };
+        shot.prompt.people = names.map(caption).into();
+        let spec = plan.generate(plan.breakdown.shots().next().unwrap(), 1);
+        assert_eq!(spec.identity, None);
+        let shown: Vec<_> = spec.people.iter().map(|who| (who.character.as_str(), who.profile)).collect();
+        assert_eq!(shown, names.map(|name| (name, profile(name))));
     }
 
     #[test]

@@ -87,20 +87,27 @@ impl Maker<'_> {
 
     fn shot(&self, draft: &Draft, shot: u32, coverage: &mut Coverage, clothes: &Clothes, whole: &str) -> Shot {
         let heading = &self.scene.heading;
-        let prose_of_shot = self.prose(draft);
+        let prose_of_shot = self.prose(draft, draft.who);
         let words = prose::words(&prose_of_shot);
         let (framing, camera) = coverage.frame(draft, &words, heading.setting, self.number);
         let mood = tone::mood(&words).map(str::to_owned);
+        let moody = |prose: &str| format!("{prose} {}", mood.as_deref().unwrap_or_default());
         let person = draft.who.filter(|_| framing != Framing::Establishing);
-        let worn = person.map(|who| clothes.worn(who, draft.beat)).unwrap_or_default();
-        let picture = Picture {
+        let prose_of_shot = moody(&prose_of_shot);
+        let picture = |who: Option<usize>, prose| Picture {
             framing,
-            person: person.map(|who| self.people.list[who].description.as_str()),
-            clothing: worn,
-            prose: &format!("{prose_of_shot} {}", mood.as_deref().unwrap_or_default()),
+            person: who.map(|who| self.people.list[who].description.as_str()),
+            clothing: who.map(|who| clothes.worn(who, draft.beat)).unwrap_or_default(),
+            prose,
             heading,
             scene: whole,
         };
+        let cast = self.cast(draft, framing);
+        let expected = self.expected(person, &cast, framing);
+        let proses: Vec<String> = expected.iter().map(|&who| moody(&self.prose(draft, Some(who)))).collect();
+        let pictures = expected.iter().zip(&proses).map(|(&who, prose)| (self.name(who), picture(Some(who), prose)));
+        let prompt = self.captioner.group(&pictures.collect::<Vec<_>>(), &picture(person, &prose_of_shot));
+        let names = |who: &[usize]| who.iter().map(|&w| self.name(w).to_owned()).collect();
         let texts: Vec<&str> = draft.action.iter().map(|(_, text)| text.as_str()).collect();
         let action = if draft.action.is_empty() && draft.opening { heading.place.clone() } else { texts.join(" ") };
         Shot {
@@ -108,27 +115,31 @@ impl Maker<'_> {
             framing,
             camera,
             action,
-            cast: self.cast(draft, framing),
-            expected: self.expected(person, framing),
+            cast: names(&cast),
+            expected: names(&expected),
             dialogue: draft.lines.clone(),
             mood,
             duration: self.direction.fps.frames_in(draft.seconds()),
-            prompt: self.captioner.prompt(&picture),
+            prompt,
         }
     }
 
-    /// What the action says of the person in frame or of nobody, and how they speak.
-    fn prose(&self, draft: &Draft) -> String {
-        let framed = draft.who.map(|who| self.people.list[who].name.as_str());
-        let said = draft.lines.iter().filter(|l| framed == Some(l.character.as_str()));
-        let of_frame = |about: &Option<usize>| about.is_none() || *about == draft.who;
-        let shown = draft.action.iter().filter(|(about, _)| of_frame(about)).map(|(_, text)| text.as_str());
+    fn name(&self, who: usize) -> &str {
+        &self.people.list[who].name
+    }
+
+    /// What the action says of a person or of nobody, and how they speak.
+    fn prose(&self, draft: &Draft, who: Option<usize>) -> String {
+        let name = who.map(|who| self.name(who));
+        let said = draft.lines.iter().filter(|l| name == Some(l.character.as_str()));
+        let of_person = |about: &Option<usize>| about.is_none() || *about == who;
+        let shown = draft.action.iter().filter(|(about, _)| of_person(about)).map(|(_, text)| text.as_str());
         let how = said.filter_map(|l| l.parenthetical.as_deref());
         shown.chain(how).collect::<Vec<_>>().join(". ")
     }
 
     /// Whoever is framed, then whom else the action names, as many as the pack can draw.
-    fn cast(&self, draft: &Draft, framing: Framing) -> Vec<String> {
+    fn cast(&self, draft: &Draft, framing: Framing) -> Vec<usize> {
         if framing == Framing::Establishing {
             return Vec::new();
         }
@@ -139,18 +150,16 @@ impl Maker<'_> {
             }
         }
         let most = self.pack.diffusion.max_characters as usize;
-        who.into_iter()
-            .filter(|&w| self.people.list[w].cast)
-            .take(most)
-            .map(|w| self.people.list[w].name.clone())
-            .collect()
+        who.into_iter().filter(|&w| self.people.list[w].cast).take(most).collect()
     }
 
-    fn expected(&self, person: Option<usize>, framing: Framing) -> Vec<String> {
-        let recognisable =
-            matches!(framing, Framing::Medium | Framing::Close) && self.pack.diffusion.max_characters > 0;
-        let cast = |&who: &usize| recognisable && self.people.list[who].cast;
-        person.filter(cast).map(|who| self.people.list[who].name.clone()).into_iter().collect()
+    /// Whoever is framed, and in a medium shot the others of its cast.
+    fn expected(&self, person: Option<usize>, cast: &[usize], framing: Framing) -> Vec<usize> {
+        match (person.filter(|who| cast.contains(who)), framing) {
+            (Some(_), Framing::Medium) => cast.to_vec(),
+            (Some(who), Framing::Close) => vec![who],
+            _ => Vec::new(),
+        }
     }
 }
 

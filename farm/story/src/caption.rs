@@ -1,6 +1,6 @@
 //! A picture in prose → the caption that a pack's models know.
 
-use greenroom_domain::{Framing, Heading, Pack, Prompt, SlotScope, TimeOfDay};
+use greenroom_domain::{Framing, Heading, Pack, PersonCaption, Prompt, SlotScope, TimeOfDay};
 
 use crate::prose::{self, Word};
 use crate::vocabulary::{Choice, Lexicon};
@@ -47,7 +47,21 @@ impl<'a> Captioner<'a> {
         let sources = Sources::new(picture);
         let parts = self.pack.vocabulary.parts.iter().filter_map(|alternatives| self.part(alternatives, &sources));
         let positive = parts.collect::<Vec<_>>().join(&self.pack.vocabulary.separator);
-        Prompt { positive, negative: self.pack.diffusion.negative.clone() }
+        Prompt { positive, negative: self.pack.diffusion.negative.clone(), people: Vec::new() }
+    }
+
+    /// A picture of one or of several: of several each has a caption of its own, and the rest of the picture one that names
+    /// nobody. `people` are the names and their pictures, from left to right.
+    pub(crate) fn group(&self, people: &[(&str, Picture<'_>)], alone: &Picture<'_>) -> Prompt {
+        if people.len() < 2 {
+            return self.prompt(alone);
+        }
+        let around = Picture { person: None, clothing: &[], prose: "", ..*alone };
+        let caption = |(name, picture): &(&str, Picture<'_>)| PersonCaption {
+            character: (*name).to_owned(),
+            positive: self.prompt(picture).positive,
+        };
+        Prompt { people: people.iter().map(caption).collect(), ..self.prompt(&around) }
     }
 
     /// The first alternative whose slots are all filled.

@@ -24,7 +24,8 @@
 //! 6. Length: speech at 2.5 words a second and 0.6 s a line; action by its share of a page (55 lines, 60 s), half of it
 //!    where somebody speaks meanwhile; held between 2.5 and 8 s, an opening's action to 4 s; in whole frames.
 //! 7. *Expected* is who is framed medium or close and has a cast folder; establishing and wide shots expect nobody. A pack
-//!    that draws one person a picture gets one person a picture, whoever else the action names.
+//!    that draws one person a picture gets one person a picture, whoever else the action names. Where it draws more, a medium
+//!    shot expects those of the others that it can draw too, beside whom it is about, and each has a caption of their own.
 //! 8. A script has at most twelve shots, or six a page where that is more: the shortest neighbours share a shot of up to
 //!    eight seconds, and the camera stays with whoever says more.
 //!

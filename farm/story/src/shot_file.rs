@@ -153,15 +153,14 @@ impl Entry {
         let said = format!("{}. {}", self.action, how.join(". "));
         let mood = self.mood.or_else(|| tone::mood(&prose::words(&said)).map(str::to_owned));
         let clothing: Vec<String> = prose::sentences(&self.action).into_iter().flat_map(wardrobe::garments).collect();
-        let person = present.first().and_then(member).filter(|_| framing != Framing::Establishing);
-        let prompt = captioner.prompt(&Picture {
-            framing,
-            person: person.map(|p| p.description.as_str()),
-            clothing: &clothing,
-            prose: &format!("{said} {}", mood.as_deref().unwrap_or_default()),
-            heading,
-            scene: &self.action,
-        });
+        let prose = format!("{said} {}", mood.as_deref().unwrap_or_default());
+        let nobody =
+            Picture { framing, person: None, clothing: &clothing, prose: &prose, heading, scene: &self.action };
+        let looks = |name: &String| member(name).map(|p| p.description.as_str());
+        let shown: &[String] = if framing == Framing::Establishing { &[] } else { &present };
+        let people = shown.iter().filter(|name| expected.contains(name));
+        let people: Vec<_> = people.map(|name| (name.as_str(), Picture { person: looks(name), ..nobody })).collect();
+        let prompt = captioner.group(&people, &Picture { person: shown.first().and_then(looks), ..nobody });
         let action = (!self.action.is_empty()).then(|| (None, self.action.clone())).into_iter().collect();
         let draft = Draft { action, lines: dialogue.clone(), ..Draft::default() };
         let duration = direction.fps.frames_in(self.seconds.unwrap_or_else(|| draft.seconds()));

@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{brief, read, shots};
-use greenroom_domain::{Frames, TimeOfDay};
+use common::{brief, cast, drawing, read, shots};
+use greenroom_domain::{Fps, Frames, TimeOfDay};
+use greenroom_story::{Direction, break_down};
 
 #[test]
 fn two_pages_become_a_sane_number_of_shots() {
@@ -17,6 +18,25 @@ fn a_new_place_is_shown_before_anybody_is_and_a_known_one_is_not() {
     let script = "INT. LAB - NIGHT\n\nMara lights a lamp.\n\nINT. LAB - NIGHT\n\nTobin lights another.\n";
     let expected = ["establishing pan_right nobody", "medium static MARA", "medium static TOBIN"];
     assert_eq!(brief(&shots(script).unwrap()), expected);
+}
+
+#[test]
+fn a_medium_shot_shows_as_many_as_the_pack_draws_each_with_a_caption() {
+    let script = "INT. LAB - NIGHT\n\nMara hands Tobin a lamp.\n\nCLOSE ON MARA. She smiles at Tobin.\n";
+    let of = |people| {
+        let direction = Direction { fps: Fps::FILM };
+        break_down(script, "script.fountain", &cast(), &drawing(people), &direction).unwrap()
+    };
+    let [one, two] = [1, 2].map(of);
+    assert_eq!(brief(&one), ["establishing pan_right nobody", "medium static MARA", "close push_in MARA"]);
+    assert_eq!(brief(&two), ["establishing pan_right nobody", "medium static MARA+TOBIN", "close push_in MARA"]);
+    assert!(one.shots().all(|shot| shot.prompt.people.is_empty()));
+    let [_, together, close] = two.shots().collect::<Vec<_>>()[..] else { panic!("three shots") };
+    assert_eq!(together.prompt.positive, "medium shot, laboratory, night");
+    let captions: Vec<_> = together.prompt.people.iter().map(|p| (p.character.as_str(), &p.positive[..27])).collect();
+    assert_eq!(captions, [("MARA", "medium shot of a young woma"), ("TOBIN", "medium shot of an old man, ")]);
+    assert_eq!(close.prompt, one.shots().nth(2).unwrap().prompt);
+    assert_eq!(together.prompt.people[0].positive, one.shots().nth(1).unwrap().prompt.positive);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{brief, cast, pack};
+use common::{brief, cast, drawing, pack};
 use greenroom_domain::{Breakdown, Fps, Frames, Problem};
 use greenroom_story::{Direction, parse_shot};
 
@@ -43,6 +43,27 @@ fn a_shot_says_what_it_needs_and_the_rest_follows() {
     let prompt = "close shot of a young woman, black long hair, pale skin, green eyes, round glasses, purple turtleneck, \
                   surprised, laboratory, night";
     assert_eq!(first.prompt.positive, prompt);
+}
+
+#[test]
+fn two_who_must_be_recognised_have_a_caption_each_and_the_place_one_of_its_own() {
+    let text = r#"
+        [[shot]]
+        place = "INT. LIBRARY - NIGHT"
+        cast = ["TOBIN", "MARA"]
+        expected = ["MARA", "TOBIN"]
+        "#;
+    assert!(read(text).unwrap_err().cause.ends_with("pack puppet draws 1 a picture"));
+    let direction = Direction { fps: Fps::FILM };
+    let breakdown = parse_shot(text, "shot.toml", &cast(), &drawing(2), &direction).unwrap();
+    let prompt = &breakdown.shots().next().unwrap().prompt;
+    assert_eq!(prompt.positive, "medium shot, library, night");
+    let people: Vec<_> = prompt.people.iter().map(|p| (p.character.as_str(), p.positive.as_str())).collect();
+    let tobin = "medium shot of an old man, grey short hair, tan skin, brown eyes, full beard, white turtleneck, neutral, \
+                 library, night";
+    let mara = "medium shot of a young woman, black long hair, pale skin, green eyes, round glasses, blue t-shirt, neutral, \
+                library, night";
+    assert_eq!(people, [("TOBIN", tobin), ("MARA", mara)]);
 }
 
 #[test]

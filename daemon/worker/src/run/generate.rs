@@ -1,7 +1,7 @@
 //! Shot → take: keyframes, the frames between them, the camera move.
 
-use greenroom_diffusion::{IdentityTokens, Latent, Request, Start};
-use greenroom_domain::{GenerateSpec, Keyframing, Pixels, TaskOutput};
+use greenroom_diffusion::{IdentityTokens, Latent, Person, Region, Request, Start};
+use greenroom_domain::{GenerateSpec, IdentityPrompt, Keyframing, PersonCaption, Pixels, TaskOutput};
 use greenroom_media::{Inbetween, TakeWriter, camera_frame, keyframe_positions};
 use image::{RgbImage, imageops};
 use std::{ops::ControlFlow, path::Path};
@@ -19,13 +19,8 @@ pub(super) fn run(
     progress: &mut Progress<'_>,
 ) -> Result<TaskOutput, Fault> {
     let mut timings = Timings::default();
-    let identity = match &spec.identity {
-        Some(who) => Some(IdentityTokens {
-            embedding: bench.profile(who.profile)?.centroid.as_slice().to_vec(),
-            scale: who.scale,
-        }),
-        None => None,
-    };
+    let identity = spec.identity.as_ref().map(|who| tokens(bench, who)).transpose()?;
+    let people = people(spec, &mut |who| tokens(bench, who))?;
     let native = nearest_shape(&bench.models.pack.diffusion.native_sizes, spec.size);
     let total = spec.duration.0;
     let positions = match spec.keyframes {
@@ -48,7 +43,7 @@ pub(super) fn run(
             guidance: spec.guidance,
             start: last.take().map(|latent| Start { latent, strength: strength(spec) }),
             identity: identity.clone(),
-            people: Vec::new(),
+            people: people.clone(),
             control: None,
         };
         let mut step = |done: greenroom_diffusion::StepDone| -> ControlFlow<()> {
@@ -77,6 +72,28 @@ pub(super) fn run(
         keyframes: positions.len() as u32,
         timings: timings.seconds(),
     })
+}
+
+fn tokens(bench: &Bench, who: &IdentityPrompt) -> Result<IdentityTokens, Fault> {
+    let embedding = bench.profile(who.profile)?.centroid.as_slice().to_vec();
+    Ok(IdentityTokens { embedding, scale: who.scale })
+}
+
+/// Where several are to be seen, each in a strip of the frame, from left to right.
+fn people(
+    spec: &GenerateSpec,
+    tokens: &mut dyn FnMut(&IdentityPrompt) -> Result<IdentityTokens, Fault>,
+) -> Result<Vec<Person>, Fault> {
+    let captions = &spec.prompt.people;
+    let person = |(number, caption): (usize, &PersonCaption)| {
+        let identity = spec.people.iter().find(|who| who.character == caption.character);
+        Ok(Person {
+            prompt: caption.positive.clone(),
+            identity: identity.map(&mut *tokens).transpose()?,
+            region: Region::strip(number, captions.len()),
+        })
+    };
+    captions.iter().enumerate().map(person).collect()
 }
 
 /// The take as it grows.
@@ -125,6 +142,45 @@ fn nearest_shape(sizes: &[(u32, u32)], asked: Pixels) -> Pixels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use greenroom_domain::{CameraMove, Digest, Fps, Frames, Prompt, Seed, ShotKey};
+
+    fn spec(prompt: Prompt, people: Vec<IdentityPrompt>) -> GenerateSpec {
+        GenerateSpec {
+            pack: Digest::of(b"pack"),
+            shot: ShotKey { scene: 1, shot: 1 },
+            take: 1,
+            prompt,
+            identity: None,
+            people,
+            seed: Seed(1),
+            size: Pixels { width: 192, height: 112 },
+            fps: Fps::FILM,
+            duration: Frames(1),
+            keyframes: Keyframing::Still,
+            camera: CameraMove::Static,
+            steps: 1,
+            guidance: 1.0,
+        }
+    }
+
+    #[test]
+    fn two_characters_stand_side_by_side_each_with_a_face_and_a_stranger_without() {
+        let captions = ["MARA", "A STRANGER", "TOBIN"];
+        let caption = |name: &str| PersonCaption { character: name.into(), positive: format!("shot of {name}") };
+        let who = |name: &str, face: u8| IdentityPrompt {
+            character: name.into(),
+            profile: Digest::of(&[face]),
+            scale: f32::from(face),
+        };
+        let prompt = Prompt { people: captions.map(caption).into(), ..Prompt::default() };
+        let mut tokens = |who: &IdentityPrompt| Ok(IdentityTokens { embedding: vec![who.scale], scale: who.scale });
+        let people = people(&spec(prompt, vec![who("TOBIN", 2), who("MARA", 1)]), &mut tokens).unwrap();
+        let seen: Vec<_> = people.iter().map(|p| (p.prompt.as_str(), p.identity.as_ref().map(|i| i.scale))).collect();
+        assert_eq!(seen, [("shot of MARA", Some(1.0)), ("shot of A STRANGER", None), ("shot of TOBIN", Some(2.0))]);
+        let strips: Vec<_> = people.iter().map(|p| (p.region.x0, p.region.x1, p.region.y1 - p.region.y0)).collect();
+        let third = |n: u8| f32::from(n) / 3.0;
+        assert_eq!(strips, [(0.0, third(1), 1.0), (third(1), third(2), 1.0), (third(2), 1.0, 1.0)]);
+    }
 
     #[test]
     fn a_wide_project_uses_the_wide_native_size() {

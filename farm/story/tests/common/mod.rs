@@ -13,9 +13,17 @@ pub fn read(relative: &str) -> String {
     std::fs::read_to_string(path(relative)).unwrap()
 }
 
+/// The bundled pack, held to one person a picture.
 pub fn pack() -> &'static Pack {
     static PACK: OnceLock<Pack> = OnceLock::new();
-    PACK.get_or_init(|| Pack::parse(&read("../../packaging/packs/puppet/pack.toml"), "pack.toml").unwrap())
+    PACK.get_or_init(|| drawing(1))
+}
+
+/// The bundled pack, as if it drew so many people a picture.
+pub fn drawing(people: u32) -> Pack {
+    let mut pack = Pack::parse(&read("../../packaging/packs/puppet/pack.toml"), "pack.toml").unwrap();
+    pack.diffusion.max_characters = people;
+    pack
 }
 
 pub fn cast() -> Vec<Cast> {
