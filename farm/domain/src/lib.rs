@@ -6,6 +6,7 @@ mod character;
 mod digest;
 mod event;
 mod id;
+mod input;
 mod job;
 mod pack;
 mod problem;
@@ -20,6 +21,7 @@ pub use character::{Character, CharacterState, Reference, ReferenceQuality};
 pub use digest::{Digest, ParseDigestError};
 pub use event::{Event, EventBody, EventSeq};
 pub use id::{CharacterId, Entropy, JobId, ParseIdError, ProjectId, TaskId, WorkerId};
+pub use input::{Channels, DetectorInput, EmbedderInput};
 pub use job::{Job, JobState, ShotOutcome};
 pub use pack::{
     AttributeDefaults, Calibration, DiffusionDefaults, IdentityDefaults, ModelFile, ModelRole, Pack, Slot, SlotScope,

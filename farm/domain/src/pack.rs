@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Digest, Idr, Problem};
+use crate::{DetectorInput, Digest, EmbedderInput, Idr, Problem};
 
 /// The contents of `pack.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,12 +77,18 @@ pub enum ModelRole {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityDefaults {
-    /// The detector's square input, pixels (a multiple of 32).
+    /// The detector's square input, pixels (a multiple of 32); a model with a fixed input keeps its own.
     pub detect_size: u32,
     /// Detections under this score are ignored, 0 to 1.
     pub detect_score: f32,
     /// Faces whose shorter side is smaller (pixels of the scored frame) are not scored.
     pub smallest_face: f32,
+    /// How the detector takes a picture.
+    #[serde(default, skip_serializing_if = "DetectorInput::is_default")]
+    pub detector: DetectorInput,
+    /// How the embedder takes a face.
+    #[serde(default, skip_serializing_if = "EmbedderInput::is_default")]
+    pub embedder: EmbedderInput,
     /// The default curve, for characters with too few references for their own.
     pub calibration: Calibration,
 }
@@ -222,7 +228,7 @@ impl Pack {
     ///
     /// # Errors
     /// A [`Problem`] that names the field, where the text is not TOML, a field is unknown or missing, an anchor does not
-    /// rise, the attributes' table and model do not come together, or a caption part names a slot that does not exist.
+    /// rise, a model's input makes no numbers, the attributes' table and model do not come together, or a caption part names a slot that does not exist.
     pub fn parse(text: &str, subject: &str) -> Result<Self, Problem> {
         let bad = |cause: String| {
             Problem::invalid("read pack", subject, cause, "take pack.toml from the pack's release, or fix the field")
@@ -231,6 +237,9 @@ impl Pack {
         let anchors = &pack.identity.calibration.anchors;
         if anchors.len() < 2 || anchors.windows(2).any(|w| w[1].0 <= w[0].0 || w[1].1 < w[0].1) {
             return Err(bad("identity.calibration.anchors needs two or more pairs that rise".into()));
+        }
+        if let Some(fault) = pack.identity.detector.fault().or_else(|| pack.identity.embedder.fault()) {
+            return Err(bad(fault));
         }
         if pack.diffusion.native_sizes.is_empty() {
             return Err(bad("diffusion.native_sizes is empty".into()));
