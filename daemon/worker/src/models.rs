@@ -40,8 +40,9 @@ impl Models {
             init_runtime(library)?;
             let detector = self.checked(ModelRole::Detector)?;
             let embedder = self.checked(ModelRole::Embedder)?;
-            self.detector = Some(Detector::open(&detector, self.pack.identity.detect_size, self.threads)?);
-            self.embedder = Some(Embedder::open(&embedder, self.threads)?);
+            let how = &self.pack.identity;
+            self.detector = Some(Detector::open(&detector, how.detect_size, &how.detector, self.threads)?);
+            self.embedder = Some(Embedder::open(&embedder, &how.embedder, self.threads)?);
         }
         match (&mut self.detector, &mut self.embedder) {
             (Some(detector), Some(embedder)) => Ok((detector, embedder)),

@@ -8,6 +8,7 @@ mod event;
 mod id;
 mod input;
 mod job;
+mod onnx;
 mod pack;
 mod problem;
 mod project;
@@ -23,6 +24,7 @@ pub use event::{Event, EventBody, EventSeq};
 pub use id::{CharacterId, Entropy, JobId, ParseIdError, ProjectId, TaskId, WorkerId};
 pub use input::{Channels, DetectorInput, EmbedderInput};
 pub use job::{Job, JobState, ShotOutcome};
+pub use onnx::OnnxKind;
 pub use pack::{
     AttributeDefaults, Calibration, DiffusionDefaults, IdentityDefaults, ModelFile, ModelRole, Pack, Slot, SlotScope,
     Vocabulary,

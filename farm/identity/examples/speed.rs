@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement reads the clock and prints")]
 
+use greenroom_domain::{DetectorInput, EmbedderInput};
 use greenroom_identity::{Detector, Embedder, align, distinct, init_runtime};
 use image::imageops::{FilterType, resize};
 use std::{path::Path, time::Instant};
@@ -17,8 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let threads = rest.first().map_or(Ok(2), |t| t.parse())?;
     init_runtime(Path::new(library))?;
-    let mut detector = Detector::open(&Path::new(pack).join("detector.onnx"), 256, threads)?;
-    let mut embedder = Embedder::open(&Path::new(pack).join("embedder.onnx"), threads)?;
+    let mut detector = Detector::open(&Path::new(pack).join("detector.onnx"), 256, &DetectorInput::default(), threads)?;
+    let mut embedder = Embedder::open(&Path::new(pack).join("embedder.onnx"), &EmbedderInput::default(), threads)?;
     let frame = resize(&image::open(picture)?.to_rgb8(), 768, 448, FilterType::CatmullRom);
     let (mut detect, mut cut, mut embed, mut faces) = (0.0, 0.0, 0.0, 0);
     for _ in 0..RUNS {

@@ -9,6 +9,7 @@ use crate::{
     Face, ModelError,
     batch::{Batch, LARGEST_BATCH},
     model::{Model, Output},
+    norm::Norm,
     square::Square,
 };
 
@@ -96,7 +97,7 @@ impl AttributeClassifier {
     }
 
     fn run(&mut self, squares: &[RgbImage]) -> Result<Vec<Attributes>, ModelError> {
-        let (shape, planes) = self.batch.input(squares, self.how.size, self.how.mean, self.how.std);
+        let (shape, planes) = self.batch.input(squares, self.how.size, &Norm::even(self.how.mean, self.how.std));
         let outputs = self.model.run(shape, &planes)?;
         let fits = |&at: &usize, labels: &Vec<String>| outputs[at].dims == [shape[0], labels.len()];
         let all_fit = self.outputs.iter().zip(self.how.labels.values()).all(|(at, labels)| fits(at, labels));

@@ -2,6 +2,8 @@
 
 use image::RgbImage;
 
+use crate::norm::Norm;
+
 /// More pictures at once gain nothing on a CPU and take memory.
 pub(crate) const LARGEST_BATCH: usize = 16;
 
@@ -10,7 +12,7 @@ pub(crate) const LARGEST_BATCH: usize = 16;
 pub(crate) enum Batch {
     /// Any number up to this.
     UpTo(usize),
-    /// Always this many; black stands for those that are missing.
+    /// Always this many; zeros stand for those that are missing.
     Fixed(usize),
 }
 
@@ -26,21 +28,18 @@ impl Batch {
         }
     }
 
-    /// Shape and values of the input (N, 3, size, size) for pictures of `size` × `size`: RGB planes, (value − mean) / std.
-    pub(crate) fn input(self, pictures: &[RgbImage], size: u32, mean: f32, std: f32) -> ([usize; 4], Vec<f32>) {
+    /// Shape and values of the input (N, 3, size, size) for pictures of `size` × `size`.
+    pub(crate) fn input(self, pictures: &[RgbImage], size: u32, norm: &Norm) -> ([usize; 4], Vec<f32>) {
         let count = match self {
             Self::UpTo(_) => pictures.len(),
             Self::Fixed(count) => count,
         };
         let side = size as usize;
         let area = side * side;
+        // Zeros stand for pictures that are missing.
         let mut planes = vec![0.0; count * 3 * area];
         for (picture, planes) in pictures.iter().zip(planes.chunks_mut(3 * area)) {
-            for (at, pixel) in picture.pixels().enumerate() {
-                for channel in 0..3 {
-                    planes[channel * area + at] = (f32::from(pixel.0[channel]) - mean) / std;
-                }
-            }
+            norm.write(picture.pixels(), planes);
         }
         ([count, 3, side, side], planes)
     }

@@ -1,14 +1,27 @@
-//! SCRFD's output maps become faces: sort the outputs, decode distances, drop overlaps.
+//! SCRFD's output maps become candidates: sort the outputs, decode distances, drop overlaps.
 
 use greenroom_domain::Box2;
 
-use crate::{Face, Point, align::TEMPLATE, model::Output};
+use crate::{Point, model::Output};
 
 /// Boxes that share more than this part of their union are one face; the better one stays.
 const SAME_FACE_IOU: f32 = 0.4;
 
-/// How many outputs a detector can have.
-pub(crate) const LAYOUTS: [usize; 4] = [6, 9, 10, 15];
+/// A box above the threshold, in pixels of the picture, with landmarks where the model has them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Candidate {
+    pub(crate) bbox: Box2,
+    pub(crate) score: f32,
+    pub(crate) landmarks: Option<[Point; 5]>,
+}
+
+/// What the number of a model's outputs says of it, as the reference implementation reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    strides: &'static [u32],
+    anchors: u32,
+    pub(crate) landmarks: bool,
+}
 
 /// One stride's outputs. Rows are cells, row by row, each repeated for its anchors.
 pub(crate) struct Head<'a> {
@@ -28,62 +41,71 @@ pub(crate) fn expected(width: u32, height: u32) -> String {
     )
 }
 
-/// Tells outputs apart by count and shape, with or without a batch axis; none where they are not SCRFD's.
-pub(crate) fn heads(outputs: &[Output], width: u32, height: u32) -> Option<Vec<Head<'_>>> {
-    let (strides, anchors, landmarks): (&[u32], u32, bool) = match outputs.len() {
-        6 => (&[8, 16, 32], 2, false),
-        9 => (&[8, 16, 32], 2, true),
-        10 => (&[8, 16, 32, 64, 128], 1, false),
-        15 => (&[8, 16, 32, 64, 128], 1, true),
-        _ => return None,
-    };
-    let mut left: Vec<&Output> = outputs.iter().collect();
-    // Small inputs give several strides the same number of rows; then the model's order decides.
-    let mut take = |rows: u32, values: usize| {
-        let at = left.iter().position(|o| matches(o, rows as usize, values))?;
-        Some(left.remove(at).values.as_slice())
-    };
-    let head = |&stride: &u32| {
-        let columns = width.div_ceil(stride);
-        let rows = columns * height.div_ceil(stride) * anchors;
-        let (scores, boxes) = (take(rows, 1)?, take(rows, 4)?);
-        let landmarks = if landmarks { Some(take(rows, 10)?) } else { None };
-        Some(Head { stride, anchors, columns, scores, boxes, landmarks })
-    };
-    strides.iter().map(head).collect()
+impl Layout {
+    /// None where SCRFD has no such number.
+    pub(crate) const fn of(outputs: usize) -> Option<Self> {
+        let (strides, anchors, landmarks): (&[u32], u32, bool) = match outputs {
+            6 => (&[8, 16, 32], 2, false),
+            9 => (&[8, 16, 32], 2, true),
+            10 => (&[8, 16, 32, 64, 128], 1, false),
+            15 => (&[8, 16, 32, 64, 128], 1, true),
+            _ => return None,
+        };
+        Some(Self { strides, anchors, landmarks })
+    }
+
+    pub(crate) const fn outputs(self) -> usize {
+        self.strides.len() * if self.landmarks { 3 } else { 2 }
+    }
+
+    /// Tells outputs apart by shape, with or without a batch axis; none where they are not this layout's for such an input.
+    pub(crate) fn heads(self, outputs: &[Output], width: u32, height: u32) -> Option<Vec<Head<'_>>> {
+        let mut left: Vec<&Output> = outputs.iter().collect();
+        // Small inputs give several strides the same number of rows; then the model's order decides.
+        let mut take = |rows: u32, values: usize| {
+            let at = left.iter().position(|o| matches(o, rows as usize, values))?;
+            Some(left.remove(at).values.as_slice())
+        };
+        let head = |&stride: &u32| {
+            let columns = width.div_ceil(stride);
+            let rows = columns * height.div_ceil(stride) * self.anchors;
+            let (scores, boxes) = (take(rows, 1)?, take(rows, 4)?);
+            let landmarks = if self.landmarks { Some(take(rows, 10)?) } else { None };
+            Some(Head { stride, anchors: self.anchors, columns, scores, boxes, landmarks })
+        };
+        self.strides.iter().map(head).collect()
+    }
 }
 
-/// Faces with at least this score, best first, in pixels of the input divided by `scale`.
-pub(crate) fn faces(heads: &[Head<'_>], threshold: f32, scale: f32) -> Vec<Face> {
-    let mut found: Vec<Face> = heads.iter().flat_map(|head| head.faces(threshold, scale)).collect();
+/// What has at least this score and lies on nothing better, best first, in pixels of the input divided by `scale`.
+pub(crate) fn candidates(heads: &[Head<'_>], threshold: f32, scale: f32) -> Vec<Candidate> {
+    let mut found: Vec<Candidate> = heads.iter().flat_map(|head| head.candidates(threshold, scale)).collect();
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut kept: Vec<Face> = Vec::new();
-    for face in found {
-        if kept.iter().all(|better| iou(&better.bbox, &face.bbox) <= SAME_FACE_IOU) {
-            kept.push(face);
+    let mut kept: Vec<Candidate> = Vec::new();
+    for one in found {
+        if kept.iter().all(|better| iou(&better.bbox, &one.bbox) <= SAME_FACE_IOU) {
+            kept.push(one);
         }
     }
     kept
 }
 
 impl Head<'_> {
-    fn faces(&self, threshold: f32, scale: f32) -> impl Iterator<Item = Face> {
+    fn candidates(&self, threshold: f32, scale: f32) -> impl Iterator<Item = Candidate> {
         let sure = self.scores.iter().enumerate().filter(move |(_, score)| **score >= threshold);
-        sure.map(move |(row, &score)| self.face(row, score, scale)).filter(is_finite)
+        sure.map(move |(row, &score)| self.candidate(row, score, scale)).filter(is_finite)
     }
 
-    fn face(&self, row: usize, score: f32, scale: f32) -> Face {
+    fn candidate(&self, row: usize, score: f32, scale: f32) -> Candidate {
         let (stride, cell) = (self.stride as f32, row as u32 / self.anchors);
         let centre = Point { x: (cell % self.columns) as f32 * stride, y: (cell / self.columns) as f32 * stride };
         let at = |dx: f32, dy: f32| Point { x: (centre.x + dx * stride) / scale, y: (centre.y + dy * stride) / scale };
         let distances = &self.boxes[4 * row..4 * row + 4];
         let (near, far) = (at(-distances[0], -distances[1]), at(distances[2], distances[3]));
         let bbox = Box2 { x0: near.x, y0: near.y, x1: far.x, y1: far.y };
-        let landmarks = match self.landmarks {
-            Some(all) => std::array::from_fn(|i| at(all[10 * row + 2 * i], all[10 * row + 2 * i + 1])),
-            None => template_in(&bbox),
-        };
-        Face { bbox, score, landmarks }
+        let point = |all: &[f32], i: usize| at(all[10 * row + 2 * i], all[10 * row + 2 * i + 1]);
+        let landmarks = self.landmarks.map(|all| std::array::from_fn(|i| point(all, i)));
+        Candidate { bbox, score, landmarks }
     }
 }
 
@@ -95,18 +117,10 @@ fn matches(output: &Output, rows: usize, values: usize) -> bool {
     dims == [rows, values]
 }
 
-fn is_finite(face: &Face) -> bool {
-    let b = &face.bbox;
-    let points = face.landmarks.iter().flat_map(|p| [p.x, p.y]);
+fn is_finite(one: &Candidate) -> bool {
+    let b = &one.bbox;
+    let points = one.landmarks.iter().flatten().flat_map(|p| [p.x, p.y]);
     [b.x0, b.y0, b.x1, b.y1].into_iter().chain(points).all(f32::is_finite)
-}
-
-/// Landmarks of a model that has none: a frontal face fills its box as the template fills its landmarks' surroundings.
-fn template_in(bbox: &Box2) -> [Point; 5] {
-    // The face in the 112-pixel template: brows to chin, ear to ear.
-    const FACE: Box2 = Box2 { x0: 22.0, y0: 20.0, x1: 90.0, y1: 112.0 };
-    let (sx, sy) = ((bbox.x1 - bbox.x0) / (FACE.x1 - FACE.x0), (bbox.y1 - bbox.y0) / (FACE.y1 - FACE.y0));
-    TEMPLATE.map(|p| Point { x: bbox.x0 + (p.x - FACE.x0) * sx, y: bbox.y0 + (p.y - FACE.y0) * sy })
 }
 
 /// Intersection over union, sides counted as pixels (last − first + 1) as the reference does.
@@ -123,6 +137,10 @@ mod tests {
 
     fn output(dims: &[usize]) -> Output {
         Output { dims: dims.to_vec(), values: vec![0.0; dims.iter().product()] }
+    }
+
+    fn heads(outputs: &[Output], width: u32, height: u32) -> Option<Vec<Head<'_>>> {
+        Layout::of(outputs.len())?.heads(outputs, width, height)
     }
 
     /// Outputs of a 64×64 input with `values` numbers per row, in the order of the strides.
@@ -167,18 +185,18 @@ mod tests {
     #[test]
     fn distances_are_counted_from_the_cell_in_strides() {
         let maps = two_anchors_of_one_cell();
-        let found = faces(&heads(&maps, 64, 64).unwrap(), 0.5, 0.5);
+        let found = candidates(&heads(&maps, 64, 64).unwrap(), 0.5, 0.5);
         assert_eq!(found.len(), 1, "two anchors of one face are one face");
         assert_eq!(found[0].score, 0.9);
         assert_eq!(found[0].bbox, Box2 { x0: 48.0, y0: 24.0, x1: 96.0, y1: 64.0 });
-        assert_eq!(found[0].landmarks[0], Point { x: 56.0, y: 48.0 });
+        assert_eq!(found[0].landmarks.unwrap()[0], Point { x: 56.0, y: 48.0 });
     }
 
     #[test]
     fn numbers_that_are_not_finite_are_no_face() {
         let mut maps = two_anchors_of_one_cell();
         maps[4].values.fill(f32::NAN);
-        assert!(faces(&heads(&maps, 64, 64).unwrap(), 0.5, 1.0).is_empty());
+        assert!(candidates(&heads(&maps, 64, 64).unwrap(), 0.5, 1.0).is_empty());
     }
 
     #[test]

@@ -1,23 +1,26 @@
 //! Turns aligned faces into embeddings.
 
-use image::RgbImage;
+use greenroom_domain::EmbedderInput;
+use image::{Rgb, RgbImage};
 use std::path::Path;
 
 use crate::{
     Embedding, ModelError,
     batch::{Batch, LARGEST_BATCH},
     model::{Model, shapes},
+    norm::Norm,
 };
 
 /// A face embedder with ArcFace's input and output, open and ready.
 ///
-/// Input (N, 3, S, S) RGB, (value − 127.5) / 127.5; output (N, D). Models that subtract and divide by themselves are not told
-/// apart: such a file is not for this pack format.
+/// Input (N, 3, S, S) in the values and the order of channels that the pack says; output (N, D), any D from 2.
 #[derive(Debug)]
 pub struct Embedder {
     model: Model,
     size: u32,
+    length: usize,
     batch: Batch,
+    norm: Norm,
 }
 
 /// Where the model leaves it open: ArcFace's.
@@ -26,26 +29,37 @@ const DEFAULT_SIZE: u32 = 112;
 const LARGEST_SIZE: u32 = 512;
 
 impl Embedder {
-    /// Opens a model and runs it once on black, so that a wrong one is refused here. `threads` is how many threads one run may use.
+    /// Opens a model and tries it out, so that a wrong one is refused here. `threads` is how many threads one run may use.
+    ///
+    /// Models are about that leave open how many faces they take and yet take one alone: those get one at a time.
     ///
     /// # Errors
-    /// If the file is missing, broken, or has other inputs or outputs.
-    pub fn open(file: &Path, threads: usize) -> Result<Self, ModelError> {
+    /// If the file is missing, broken, has other inputs or outputs, or a fixed input of another size than the pack says.
+    pub fn open(file: &Path, input: &EmbedderInput, threads: usize) -> Result<Self, ModelError> {
         let model = Model::open(file, threads)?;
         let [batch, _, height, width] = model.input_dims()?;
-        let size = width.unwrap_or(DEFAULT_SIZE);
+        let size = width.or(input.size).unwrap_or(DEFAULT_SIZE);
         let height = height.unwrap_or(size);
         let batch = Batch::of(batch);
         if height != size || size > LARGEST_SIZE || batch.most() > LARGEST_BATCH {
             let expected = format!("a square input of at most {LARGEST_SIZE} pixels and at most {LARGEST_BATCH} faces");
             return Err(model.shape_error(expected, format!("{} faces of {size}×{height} pixels", batch.most())));
         }
+        if let Some(said) = input.size.filter(|&said| said != size) {
+            let expected = format!("an input of {said}×{said} pixels, as identity.embedder.size says");
+            return Err(model.shape_error(expected, format!("{size}×{size}")));
+        }
         let (count, found) = model.outputs();
         if count != 1 {
             return Err(model.shape_error("one output of shape (faces, numbers)", found));
         }
-        let mut embedder = Self { model, size, batch };
-        embedder.run(&[RgbImage::new(size, size)])?;
+        let mut embedder = Self { model, size, length: 0, batch, norm: input.into() };
+        let slope = RgbImage::from_fn(size, size, |x, y| Rgb([x as u8, y as u8, (x ^ y) as u8]));
+        let one = embedder.run(std::slice::from_ref(&slope))?;
+        embedder.length = one.first().map_or(0, Vec::len);
+        if batch.most() > 1 && embedder.run(&[slope.clone(), slope]).is_err() {
+            embedder.batch = Batch::Fixed(1);
+        }
         Ok(embedder)
     }
 
@@ -53,6 +67,12 @@ impl Embedder {
     #[must_use]
     pub const fn size(&self) -> u32 {
         self.size
+    }
+
+    /// How many numbers an embedding has.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        self.length
     }
 
     /// One embedding for each aligned face, in order. Many faces go through in batches of at most 16.
@@ -76,7 +96,7 @@ impl Embedder {
 
     /// One vector a picture.
     fn run(&mut self, aligned: &[RgbImage]) -> Result<Vec<Vec<f32>>, ModelError> {
-        let (shape, planes) = self.batch.input(aligned, self.size, 127.5, 127.5);
+        let (shape, planes) = self.batch.input(aligned, self.size, &self.norm);
         let outputs = self.model.run(shape, &planes)?;
         match outputs.as_slice() {
             [one] if one.dims.len() == 2 && one.dims[0] == shape[0] && one.dims[1] > 1 => {

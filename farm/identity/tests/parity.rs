@@ -5,7 +5,7 @@
 mod common;
 
 use common::{golden, pack, start};
-use greenroom_domain::Digest;
+use greenroom_domain::{DetectorInput, Digest, EmbedderInput};
 use greenroom_identity::{Detector, Embedder, Embedding, Face, align, distinct};
 use image::RgbImage;
 use serde::Deserialize;
@@ -43,8 +43,8 @@ fn picture(name: &str) -> RgbImage {
 
 fn open(golden: &Golden) -> (Detector, Embedder) {
     start();
-    let detector = Detector::open(&pack("detector.onnx"), golden.size, 1).unwrap();
-    (detector, Embedder::open(&pack("embedder.onnx"), 1).unwrap())
+    let detector = Detector::open(&pack("detector.onnx"), golden.size, &DetectorInput::default(), 1).unwrap();
+    (detector, Embedder::open(&pack("embedder.onnx"), &EmbedderInput::default(), 1).unwrap())
 }
 
 fn furthest(face: &Face, recorded: &Recorded) -> f32 {

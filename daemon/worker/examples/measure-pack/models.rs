@@ -37,9 +37,11 @@ impl Models {
             }
         }
         init_runtime(onnxruntime)?;
-        let detector =
-            Detector::open(&only(&pack, folder, ModelRole::Detector)?.0, pack.identity.detect_size, threads)?;
-        let embedder = Embedder::open(&only(&pack, folder, ModelRole::Embedder)?.0, threads)?;
+        let how = &pack.identity;
+        let (detector, _) = only(&pack, folder, ModelRole::Detector)?;
+        let detector = Detector::open(&detector, how.detect_size, &how.detector, threads)?;
+        let (embedder, _) = only(&pack, folder, ModelRole::Embedder)?;
+        let embedder = Embedder::open(&embedder, &how.embedder, threads)?;
         let classifier = match &pack.attributes {
             Some(how) => {
                 let (file, _) = only(&pack, folder, ModelRole::Attributes)?;

@@ -122,10 +122,15 @@ def models() -> None:
     constant_model("detector-5-outputs.onnx", fixed, nine[:5])
     constant_model("detector-one-anchor.onnx", fixed, maps(32, three, 1, (1, 4, 10)))
     constant_model("detector-fixed-100.onnx", [1, 3, 100, 100], nine)
+    constant_model("detector-made-for-32.onnx", [1, 3, "height", "width"], nine)
     constant_model("detector-whole-numbers.onnx", fixed, nine, TensorProto.INT64)
     constant_model("embedder-grey.onnx", ["n", 1, 112, 112], [np.ones((1, 4))])
     constant_model("embedder-rank-3.onnx", [1, 3, 112, 112], [np.ones((1, 1, 4))])
-    constant_model("embedder-zero.onnx", [1, 3, 112, 112], [np.zeros((1, 4))])
+    constant_model("embedder-zero.onnx", [1, 3, 112, 112], [np.zeros((1, 64))])
+    # What lies beside detector and embedder in the folders that people have.
+    constant_model("landmarks.onnx", ["n", 3, 192, 192], [np.ones((1, 212))])
+    constant_model("genderage.onnx", ["n", 3, 96, 96], [np.ones((1, 3))])
+    constant_model("mask.onnx", [1, 3, 112, 112], [np.ones((1, 2))])
     mean = helper.make_node("ReduceMean", ["input.1"], ["mean"], axes=[2, 3], keepdims=0)
     values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("input.1", [1, 3, 64, 64]), ("mean", [1, 3]))]
     save("embedder-one-at-a-time.onnx", [mean], values[:1], values[1:])
