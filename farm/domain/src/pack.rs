@@ -89,6 +89,9 @@ pub struct IdentityDefaults {
     /// How the embedder takes a face.
     #[serde(default, skip_serializing_if = "EmbedderInput::is_default")]
     pub embedder: EmbedderInput,
+    /// Which frames and faces count.
+    #[serde(default, skip_serializing_if = "crate::Scoring::is_default")]
+    pub scoring: crate::Scoring,
     /// The default curve, for characters with too few references for their own.
     pub calibration: Calibration,
 }
@@ -187,6 +190,9 @@ pub struct Vocabulary {
     pub parts: Vec<Vec<String>>,
     /// Written between parts.
     pub separator: String,
+    /// What ends each caption where several people share a picture, for models that were trained to be told so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// The slots by name.
     pub slots: BTreeMap<String, Slot>,
 }
@@ -239,6 +245,9 @@ impl Pack {
             return Err(bad("identity.calibration.anchors needs two or more pairs that rise".into()));
         }
         if let Some(fault) = pack.identity.detector.fault().or_else(|| pack.identity.embedder.fault()) {
+            return Err(bad(fault));
+        }
+        if let Some(fault) = pack.identity.scoring.fault() {
             return Err(bad(fault));
         }
         if pack.diffusion.native_sizes.is_empty() {

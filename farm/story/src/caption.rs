@@ -57,9 +57,13 @@ impl<'a> Captioner<'a> {
             return self.prompt(alone);
         }
         let around = Picture { person: None, clothing: &[], prose: "", ..*alone };
-        let caption = |(name, picture): &(&str, Picture<'_>)| PersonCaption {
-            character: (*name).to_owned(),
-            positive: self.prompt(picture).positive,
+        let words = &self.pack.vocabulary;
+        let caption = |(name, picture): &(&str, Picture<'_>)| {
+            let own = [Some(self.prompt(picture).positive), words.group.clone()];
+            PersonCaption {
+                character: (*name).to_owned(),
+                positive: own.into_iter().flatten().collect::<Vec<_>>().join(&words.separator),
+            }
         };
         Prompt { people: people.iter().map(caption).collect(), ..self.prompt(&around) }
     }

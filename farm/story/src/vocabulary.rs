@@ -148,7 +148,7 @@ mod tests {
             ("garment", slot(&[], &[("coat", &["lab coat"]), ("hoodie", &[])])),
         ];
         let slots = slots.into_iter().map(|(n, s)| (n.to_owned(), s)).collect();
-        Vocabulary { parts: Vec::new(), separator: ", ".into(), slots }
+        Vocabulary { parts: Vec::new(), separator: ", ".into(), group: None, slots }
     }
 
     #[test]

@@ -36,7 +36,8 @@ fn a_medium_shot_shows_as_many_as_the_pack_draws_each_with_a_caption() {
     let captions: Vec<_> = together.prompt.people.iter().map(|p| (p.character.as_str(), &p.positive[..27])).collect();
     assert_eq!(captions, [("MARA", "medium shot of a young woma"), ("TOBIN", "medium shot of an old man, ")]);
     assert_eq!(close.prompt, one.shots().nth(2).unwrap().prompt);
-    assert_eq!(together.prompt.people[0].positive, one.shots().nth(1).unwrap().prompt.positive);
+    let alone = &one.shots().nth(1).unwrap().prompt.positive;
+    assert_eq!(together.prompt.people[0].positive, format!("{alone}, group"));
 }
 
 #[test]

@@ -60,9 +60,9 @@ fn two_who_must_be_recognised_have_a_caption_each_and_the_place_one_of_its_own()
     assert_eq!(prompt.positive, "medium shot, library, night");
     let people: Vec<_> = prompt.people.iter().map(|p| (p.character.as_str(), p.positive.as_str())).collect();
     let tobin = "medium shot of an old man, grey short hair, tan skin, brown eyes, full beard, white turtleneck, neutral, \
-                 library, night";
+                 library, night, group";
     let mara = "medium shot of a young woman, black long hair, pale skin, green eyes, round glasses, blue t-shirt, neutral, \
-                library, night";
+                library, night, group";
     assert_eq!(people, [("TOBIN", tobin), ("MARA", mara)]);
 }
 

@@ -19,10 +19,11 @@ pub fn pack() -> &'static Pack {
     PACK.get_or_init(|| drawing(1))
 }
 
-/// The bundled pack, as if it drew so many people a picture.
+/// The bundled pack, as if it drew so many people a picture and wanted to be told of several.
 pub fn drawing(people: u32) -> Pack {
     let mut pack = Pack::parse(&read("../../packaging/packs/puppet/pack.toml"), "pack.toml").unwrap();
     pack.diffusion.max_characters = people;
+    pack.vocabulary.group = Some("group".into());
     pack
 }
 
