@@ -12,6 +12,7 @@ mod onnx;
 mod pack;
 mod problem;
 mod project;
+mod scoring;
 mod script;
 mod spec;
 mod task;
@@ -31,6 +32,7 @@ pub use pack::{
 };
 pub use problem::{Problem, ProblemKind};
 pub use project::{Project, Settings};
+pub use scoring::Scoring;
 pub use script::{
     Breakdown, CameraMove, Framing, Heading, Line, PersonCaption, Prompt, Scene, Setting, Shot, ShotKey, TimeOfDay,
 };
@@ -40,4 +42,6 @@ pub use spec::{
 };
 pub use task::{Lease, LeaseEpoch, MAX_FAILURES, Task, TaskError, TaskKind, TaskState, TransitionError};
 pub use units::{Cosine, Fps, Frames, Idr, Seed, Timestamp};
-pub use verdict::{Box2, CharacterScore, Decision, FaceScore, FrameScore, ModelsUsed, Reason, Verdict};
+pub use verdict::{
+    Box2, CharacterScore, Decision, FaceScore, FrameScore, ModelsUsed, Reason, Stranger, Unscored, Verdict,
+};

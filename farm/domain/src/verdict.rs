@@ -14,6 +14,9 @@ pub struct Verdict {
     pub characters: Vec<CharacterScore>,
     /// Every sampled frame.
     pub frames: Vec<FrameScore>,
+    /// Everybody who was seen and is nobody of the cast.
+    #[serde(default)]
+    pub strangers: Vec<Stranger>,
     /// What made the numbers.
     pub models: ModelsUsed,
 }
@@ -106,6 +109,20 @@ pub enum Reason {
         /// Who was seen.
         seen: String,
     },
+    /// Beside the character somebody else looks like it.
+    SecondFace {
+        /// Who is doubled.
+        character: String,
+        /// The frame in which the second face is most alike.
+        frame: u64,
+    },
+    /// The character was seen, but too often from a side, or so covered, that no reference shows.
+    NoLikeReference {
+        /// Who was expected.
+        character: String,
+        /// Share of sampled frames with such a face, 0 to 1.
+        share: f32,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -125,6 +142,13 @@ impl fmt::Display for Reason {
                 write!(f, "{character}: face found in only {:.0} % of the sampled frames", coverage * 100.0)
             }
             Self::WrongCharacter { expected, seen } => write!(f, "{expected} was expected, {seen} is seen"),
+            Self::SecondFace { character, frame } => write!(f, "a second face like {character} in frame {frame}"),
+            Self::NoLikeReference { character, share } => write!(
+                f,
+                "{character}: in {:.0} % of the sampled frames the face is seen as no reference shows it \
+                 (in profile or covered); add a reference that does",
+                share * 100.0
+            ),
         }
     }
 }
@@ -136,7 +160,7 @@ pub struct CharacterScore {
     pub character: String,
     /// Whether the shot says this face must be there.
     pub expected: bool,
-    /// Share of sampled frames with the face, 0 to 1.
+    /// Share of sampled frames in which the face was scored, 0 to 1.
     pub coverage: f32,
     /// Mean IDR over frames with the face; none where there is none.
     pub mean: Option<Idr>,
@@ -144,6 +168,9 @@ pub struct CharacterScore {
     pub p10: Option<Idr>,
     /// Lowest IDR.
     pub min: Option<Idr>,
+    /// How IDR changes over the take, per second (least squares); none for less than two scored frames.
+    #[serde(default)]
+    pub slope: Option<f32>,
     /// Mean raw cosine.
     pub cosine: Option<Cosine>,
     /// Frame with the lowest IDR.
@@ -168,12 +195,50 @@ pub struct FaceScore {
     pub bbox: Box2,
     /// The detector's score, 0 to 1.
     pub detection: f32,
+    /// Head turn, −1 to 1.
+    #[serde(default)]
+    pub yaw: f32,
+    /// Which person of the take: faces that were followed from frame to frame share a number.
+    #[serde(default)]
+    pub person: u32,
     /// Whom it was assigned to; none is a stranger or too small to score.
     pub character: Option<String>,
+    /// Why it has no score, where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unscored: Option<Unscored>,
     /// Raw cosine to that character's profile (to the nearest of the cast for a stranger).
     pub cosine: Option<Cosine>,
     /// The same, calibrated.
     pub idr: Option<Idr>,
+}
+
+/// Why a face has no score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unscored {
+    /// Smaller than the embedder can use.
+    TooSmall,
+    /// No reference shows the character from this side.
+    Turned,
+    /// The detector is too little sure of it, and no reference is like that.
+    Covered,
+    /// Nobody of the cast has a profile of this embedder.
+    NoProfile,
+}
+
+/// Somebody who is nobody of the cast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stranger {
+    /// As in [`FaceScore::person`].
+    pub person: u32,
+    /// Number of the first frame with the face.
+    pub first: u64,
+    /// Number of the last.
+    pub last: u64,
+    /// Sampled frames with the face.
+    pub frames: u32,
+    /// Who of the cast is most like it, and the mean raw cosine; none where it could not be scored.
+    pub nearest: Option<(String, Cosine)>,
 }
 
 /// A box in pixels, origin at the top left.
@@ -214,6 +279,7 @@ mod tests {
             mean: None,
             p10: Some(Idr(p10)),
             min: None,
+            slope: None,
             cosine: None,
             worst_frame: None,
             calibrated: false,
@@ -221,7 +287,13 @@ mod tests {
         let digest = Digest::of(b"model");
         let models =
             ModelsUsed { pack: "test 1".into(), detector: digest, embedder: digest, calibration: "test".into() };
-        Verdict { decision, characters: p10.map(score).into_iter().collect(), frames: vec![], models }
+        Verdict {
+            decision,
+            characters: p10.map(score).into_iter().collect(),
+            frames: vec![],
+            strangers: vec![],
+            models,
+        }
     }
 
     #[test]
@@ -238,6 +310,11 @@ mod tests {
         assert_eq!(
             says(Decision::Reject { reasons: vec![wrong] }, Some(0.9)),
             "rejected: MARA was expected, TOBIN is seen"
+        );
+        let twice = Reason::SecondFace { character: "MARA".into(), frame: 31 };
+        assert_eq!(
+            says(Decision::Reject { reasons: vec![twice] }, Some(0.9)),
+            "rejected: a second face like MARA in frame 31"
         );
     }
 }

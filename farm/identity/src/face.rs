@@ -61,7 +61,7 @@ pub fn distinct(faces: &[Face]) -> Vec<Face> {
 const ON_A_FACE: f32 = 0.7;
 
 /// Which share of `small` lies inside `large`, 0 to 1.
-fn share_inside(small: &Box2, large: &Box2) -> f32 {
+pub(crate) fn share_inside(small: &Box2, large: &Box2) -> f32 {
     let both = |from: f32, to: f32| (to - from).max(0.0);
     let width = both(small.x0.max(large.x0), small.x1.min(large.x1));
     let height = both(small.y0.max(large.y0), small.y1.min(large.y1));

@@ -1,6 +1,6 @@
 //! What is known of a character's face: its references' embeddings, and how a new face compares with them.
 
-use greenroom_domain::{Cosine, Digest, ReferenceQuality};
+use greenroom_domain::{Cosine, Digest, ReferenceQuality, Scoring};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -30,6 +30,55 @@ pub struct ProfileReference {
     pub yaw: f32,
     /// How much it counts, above 0 to 1.
     pub weight: f32,
+    /// The detector's score, 0 to 1. Profiles of before it was kept were of clear faces.
+    #[serde(default = "clearest")]
+    pub detection: f32,
+}
+
+const fn clearest() -> f32 {
+    1.0
+}
+
+/// From where a face is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// In profile, turned to the picture's left.
+    Left,
+    /// From the front, or half turned.
+    Front,
+    /// In profile, turned to the picture's right.
+    Right,
+}
+
+impl Side {
+    /// From a head turn, −1 to 1; one that is larger than `turned`, 0 to 1, is a profile.
+    #[must_use]
+    pub fn of(yaw: f32, turned: f32) -> Self {
+        if yaw < -turned {
+            Self::Left
+        } else if yaw > turned {
+            Self::Right
+        } else {
+            Self::Front
+        }
+    }
+}
+
+/// How a face is seen: what decides with which references it may be compared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    /// From where.
+    pub side: Side,
+    /// Whether the detector is sure of it.
+    pub clear: bool,
+}
+
+impl View {
+    /// By a pack's bounds.
+    #[must_use]
+    pub fn of(yaw: f32, detection: f32, scoring: &Scoring) -> Self {
+        Self { side: Side::of(yaw, scoring.turned), clear: detection >= scoring.clear }
+    }
 }
 
 /// Why references make no profile.
@@ -70,18 +119,21 @@ impl Profile {
         }
         let (references, mut qualities): (Vec<_>, Vec<_>) = faces
             .into_iter()
-            .map(|(embedding, q)| (ProfileReference { embedding, yaw: q.yaw, weight: q.weight }, q))
+            .map(|(embedding, q)| {
+                (ProfileReference { embedding, yaw: q.yaw, weight: q.weight, detection: q.detection }, q)
+            })
             .unzip();
-        let centroid = centroid(&references, None).ok_or_else(|| ProfileError::NoCentroid(character.to_owned()))?;
+        let all: Vec<&ProfileReference> = references.iter().collect();
+        let centroid = centroid(&all, None).ok_or_else(|| ProfileError::NoCentroid(character.to_owned()))?;
         for (i, quality) in qualities.iter_mut().enumerate() {
-            let others = self::centroid(&references, Some(i));
+            let others = self::centroid(&all, Some(i));
             quality.agreement = others.map(|others| references[i].embedding.cosine(&others).0);
         }
         let (character, pack) = (character.to_owned(), pack.to_owned());
         Ok((Self { character, pack, embedder, references, centroid }, qualities))
     }
 
-    /// How alike a face is, −1 to 1, `yaw` being its head turn, −1 to 1.
+    /// How alike a face is, −1 to 1, `yaw` being its head turn, −1 to 1. Every reference answers.
     ///
     /// With one to three references: the cosine to the centroid, which is what a pack's default curve is measured on. With
     /// more: half of it, and half the weighted mean of the cosines to the two references whose head turn is nearest; the
@@ -89,22 +141,47 @@ impl Profile {
     /// do not make it easier for a stranger.
     #[must_use]
     pub fn cosine(&self, face: &Embedding, yaw: f32) -> Cosine {
-        let to_centroid = self.centroid.cosine(face);
-        if self.references.len() <= FEW {
-            return to_centroid;
+        alike(&self.centroid, self.references.iter().collect(), face, yaw)
+    }
+
+    /// How alike a face is that is seen like this. A clear face from the front is compared as [`Self::cosine`] says; a
+    /// profile by the same rule with the references of its side alone, a covered face with those of its side that are
+    /// covered too. None where there is no such reference: a number would say nothing.
+    #[must_use]
+    pub fn compare(&self, face: &Embedding, yaw: f32, detection: f32, scoring: &Scoring) -> Option<Cosine> {
+        let view = View::of(yaw, detection, scoring);
+        if view == (View { side: Side::Front, clear: true }) {
+            return Some(self.cosine(face, yaw));
         }
-        let mut nearest: Vec<&ProfileReference> = self.references.iter().collect();
-        nearest.sort_by(|a, b| (a.yaw - yaw).abs().total_cmp(&(b.yaw - yaw).abs()));
-        nearest.truncate(NEAREST);
-        let weights: f32 = nearest.iter().map(|r| r.weight).sum();
-        let to_nearest: f32 = nearest.iter().map(|r| r.weight * r.embedding.cosine(face).0).sum();
-        let mean = if weights > 0.0 { to_nearest / weights } else { to_centroid.0 };
-        Cosine(((to_centroid.0 + mean) / 2.0).clamp(-1.0, 1.0))
+        let like = self.like(view, scoring);
+        let middle = self::centroid(&like, None)?;
+        Some(alike(&middle, like, face, yaw))
+    }
+
+    /// The references with which a face that is seen like this may be compared: of the same side, and covered if it is.
+    #[must_use]
+    pub fn like(&self, view: View, scoring: &Scoring) -> Vec<&ProfileReference> {
+        let of = |r: &&ProfileReference| View::of(r.yaw, r.detection, scoring);
+        self.references.iter().filter(|r| of(r).side == view.side && (view.clear || !of(r).clear)).collect()
     }
 }
 
+/// The rule of [`Profile::cosine`] over these references, `centroid` being theirs.
+fn alike(centroid: &Embedding, mut references: Vec<&ProfileReference>, face: &Embedding, yaw: f32) -> Cosine {
+    let to_centroid = centroid.cosine(face);
+    if references.len() <= FEW {
+        return to_centroid;
+    }
+    references.sort_by(|a, b| (a.yaw - yaw).abs().total_cmp(&(b.yaw - yaw).abs()));
+    references.truncate(NEAREST);
+    let weights: f32 = references.iter().map(|r| r.weight).sum();
+    let to_nearest: f32 = references.iter().map(|r| r.weight * r.embedding.cosine(face).0).sum();
+    let mean = if weights > 0.0 { to_nearest / weights } else { to_centroid.0 };
+    Cosine(((to_centroid.0 + mean) / 2.0).clamp(-1.0, 1.0))
+}
+
 /// Direction of the weighted mean, one reference left out if asked; none where nothing is left or it cancels out.
-fn centroid(references: &[ProfileReference], without: Option<usize>) -> Option<Embedding> {
+fn centroid(references: &[&ProfileReference], without: Option<usize>) -> Option<Embedding> {
     let mut sum = vec![0.0; references.first()?.embedding.as_slice().len()];
     for (_, reference) in references.iter().enumerate().filter(|(i, _)| Some(*i) != without) {
         for (total, value) in sum.iter_mut().zip(reference.embedding.as_slice()) {
@@ -150,6 +227,26 @@ mod tests {
     fn a_turned_face_is_compared_with_turned_references() {
         let (profile, _) = build(&[(0.0, 0.0, 0.5), (5.0, 0.05, 0.5), (60.0, 0.8, 0.5), (65.0, 0.9, 0.5)]);
         assert!(profile.cosine(&at(62.0), 0.85) > profile.cosine(&at(62.0), 0.0));
+    }
+
+    #[test]
+    fn a_profile_is_compared_with_profiles_of_its_side_and_with_nothing_else() {
+        let scoring = Scoring::default();
+        let (mara, _) = build(&[(0.0, 0.0, 0.5), (5.0, 0.1, 0.5), (60.0, 0.9, 0.5)]);
+        let compare = |degrees, yaw| mara.compare(&at(degrees), yaw, 0.9, &scoring);
+        assert!((compare(60.0, 0.85).unwrap().0 - 1.0).abs() < 1e-6, "the one like reference alone answers");
+        assert!(compare(0.0, 0.85).unwrap().0 < 0.51, "however like the front it is");
+        assert_eq!(compare(60.0, -0.85), None, "nobody knows how she looks from the left");
+        assert_eq!(compare(3.0, 0.2), Some(mara.cosine(&at(3.0), 0.2)), "from the front all answer");
+    }
+
+    #[test]
+    fn a_covered_face_is_compared_with_covered_references_and_with_nothing_else() {
+        let scoring = Scoring::default();
+        let (mut mara, _) = build(&[(0.0, 0.0, 0.5), (40.0, 0.0, 0.5)]);
+        assert_eq!(mara.compare(&at(0.0), 0.0, 0.6, &scoring), None);
+        mara.references[1].detection = 0.55;
+        assert!((mara.compare(&at(40.0), 0.0, 0.6, &scoring).unwrap().0 - 1.0).abs() < 1e-6);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One character over a whole take: what was seen of it, and the numbers that follow.
 
-use greenroom_domain::{CharacterScore, Cosine, Idr};
+use greenroom_domain::{CharacterScore, Cosine, Fps, Frames, Idr};
 
 /// A frame in which a character was seen, or somebody in its place.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,16 @@ impl History {
         self.0.iter().min_by(|a, b| a.idr.0.total_cmp(&b.idr.0))
     }
 
-    pub(crate) fn score(&self, character: &str, expected: bool, frames: usize) -> CharacterScore {
+    /// How IDR changes, per second, by least squares; none where all was seen at one time.
+    fn slope(&self, fps: Fps) -> Option<f32> {
+        let points: Vec<_> = self.0.iter().map(|s| (fps.seconds(Frames(s.frame)), f64::from(s.idr.0))).collect();
+        let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
+        let (x, y) = (mean(|p| p.0), mean(|p| p.1));
+        let (up, over) = points.iter().fold((0.0, 0.0), |s, p| (s.0 + (p.0 - x) * (p.1 - y), s.1 + (p.0 - x).powi(2)));
+        (over > 1e-12).then(|| (up / over) as f32)
+    }
+
+    pub(crate) fn score(&self, character: &str, expected: bool, frames: usize, fps: Fps) -> CharacterScore {
         let mean = |value: fn(&Sighting) -> f32| {
             let sum: f64 = self.0.iter().map(|s| f64::from(value(s))).sum();
             (!self.0.is_empty()).then(|| (sum / self.0.len() as f64) as f32)
@@ -69,6 +78,7 @@ impl History {
             mean: mean(|s| s.idr.0).map(Idr),
             p10: self.p10(),
             min: self.worst().map(|s| s.idr),
+            slope: self.slope(fps),
             cosine: mean(|s| s.cosine.0).map(Cosine),
             worst_frame: self.worst().map(|s| s.frame),
             calibrated: false,
@@ -96,5 +106,13 @@ mod tests {
         assert_eq!(history((0..10).map(|i| i as f32)).p10(), Some(Idr(0.0)));
         assert_eq!(history((0..11).map(|i| i as f32)).p10(), Some(Idr(1.0)));
         assert_eq!(history((0..30).rev().map(|i| i as f32)).p10(), Some(Idr(2.0)));
+    }
+
+    #[test]
+    fn a_face_that_drifts_by_a_tenth_a_second_has_that_slope() {
+        let drifting = history((0..96).map(|i| 0.9 - 0.1 * i as f32 / 24.0));
+        assert!((drifting.slope(Fps::FILM).unwrap() + 0.1).abs() < 1e-4);
+        assert_eq!(history([0.4]).slope(Fps::FILM), None);
+        assert_eq!(history([]).slope(Fps::FILM), None);
     }
 }

@@ -2,7 +2,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-use greenroom_domain::{Box2, Calibration, Decision, Digest, ModelsUsed, Reason, ReferenceQuality, Verdict};
+use greenroom_domain::{
+    Box2, Calibration, Decision, Digest, Fps, ModelsUsed, Reason, ReferenceQuality, Scoring, Verdict,
+};
 use greenroom_identity::{Embedding, JudgeInput, Profile, SeenFace, judge};
 
 /// The gate that projects start with.
@@ -67,7 +69,17 @@ fn embedded_by(embedder: Digest, frames: &[Vec<Option<Embedding>>], expected: &[
     let models =
         ModelsUsed { pack: "test 1".into(), detector: Digest::of(b"detector"), embedder, calibration: "test".into() };
     let expected: Vec<String> = expected.iter().map(|name| (*name).to_owned()).collect();
-    judge(&JudgeInput { frames: &frames, cast: &cast(), expected: &expected, gate, calibration: &calibration, models })
+    judge(&JudgeInput {
+        frames: &frames,
+        cuts: &[],
+        fps: Fps::FILM,
+        cast: &cast(),
+        expected: &expected,
+        gate,
+        calibration: &calibration,
+        scoring: &Scoring::default(),
+        models,
+    })
 }
 
 fn verdict(frames: &[Vec<Option<Embedding>>], expected: &[&str]) -> Verdict {

@@ -8,6 +8,7 @@ mod camera;
 mod check;
 mod colour;
 mod container;
+mod cut;
 mod draw;
 mod episode;
 mod error;
@@ -16,7 +17,9 @@ mod inbetween;
 mod mp4;
 mod picture;
 mod reader;
+mod sampler;
 mod sheet;
+mod source;
 mod subtitles;
 mod take;
 
@@ -25,7 +28,8 @@ pub use episode::{EpisodeClip, EpisodePlan, plan_episode, write_clip, write_epis
 pub use error::{MediaError, PictureFault};
 pub use inbetween::{Inbetween, Segment, keyframe_positions};
 pub use picture::load_picture;
-pub use reader::{VideoInfo, VideoReader, sample_indices};
+pub use reader::{VideoInfo, VideoReader};
+pub use sampler::{Sample, Sampling, VideoSampler};
 pub use sheet::{CellState, SheetCell, SheetRow, contact_sheet};
 pub use subtitles::{Cue, srt};
 pub use take::TakeWriter;

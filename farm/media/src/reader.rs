@@ -32,11 +32,15 @@ pub struct VideoReader {
     file: PathBuf,
     input: format::context::Input,
     stream: usize,
+    ticks: f64,
     decoder: decoder::Video,
     to_rgb: Option<scaling::Context>,
     info: VideoInfo,
     next: u64,
 }
+
+/// A frame as libav decoded it, with its number from 0 and its time in seconds from the stream's zero, if it has one.
+pub(crate) type Decoded = (u64, Option<f64>, frame::Video);
 
 impl VideoReader {
     /// Opens a video.
@@ -64,7 +68,9 @@ impl VideoReader {
         }
         let codec = decoder.id().name().to_owned();
         let info = VideoInfo { size, fps, frames: announced(&input, &stream, fps), codec };
-        Ok(Self { file: path.to_owned(), stream: stream.index(), input, decoder, to_rgb: None, info, next: 0 })
+        let ticks = f64::from(stream.time_base());
+        let stream = stream.index();
+        Ok(Self { file: path.to_owned(), stream, ticks, input, decoder, to_rgb: None, info, next: 0 })
     }
 
     /// What the header says.
@@ -79,19 +85,51 @@ impl VideoReader {
     /// If a frame cannot be decoded, or the file ends before its header says. Damage inside a frame is not always noticed:
     /// libav paints over it. The artifact's digest tells.
     pub fn next_frame(&mut self) -> Result<Option<(u64, RgbImage)>, MediaError> {
+        let Some((number, _, frame)) = self.next_decoded()? else { return Ok(None) };
+        Ok(Some((number, self.picture(&frame)?)))
+    }
+
+    /// The next frame as it was decoded; none after the last. Errors are those of [`Self::next_frame`].
+    pub(crate) fn next_decoded(&mut self) -> Result<Option<Decoded>, MediaError> {
         let mut frame = frame::Video::empty();
         loop {
             match self.decoder.receive_frame(&mut frame) {
                 Ok(()) => {
-                    let picture = self.picture(&frame).map_err(|cause| self.refused(cause))?;
                     self.next += 1;
-                    return Ok(Some((self.next - 1, picture)));
+                    let time = frame.timestamp().map(|ticks| ticks as f64 * self.ticks);
+                    return Ok(Some((self.next - 1, time, frame)));
                 }
                 Err(Error::Eof) => return self.ended(),
                 Err(Error::Other { errno: ffmpeg_next::error::EAGAIN }) => self.feed()?,
                 Err(cause) => return Err(self.refused(cause)),
             }
         }
+    }
+
+    /// The next packet of the video with its number and time, not decoded; none after the last. Not to be mixed with
+    /// [`Self::next_decoded`].
+    pub(crate) fn next_packet(&mut self) -> Result<Option<(u64, Option<f64>, Packet)>, MediaError> {
+        let mut packet = Packet::empty();
+        loop {
+            match packet.read(&mut self.input) {
+                Ok(()) if packet.stream() == self.stream => {
+                    self.next += 1;
+                    let time = packet.pts().map(|ticks| ticks as f64 * self.ticks);
+                    return Ok(Some((self.next - 1, time, packet)));
+                }
+                Ok(()) => {}
+                Err(Error::Eof) => return self.ended(),
+                Err(cause) => return Err(self.refused(cause)),
+            }
+        }
+    }
+
+    /// Decodes one packet of a codec that answers every packet with its frame at once.
+    pub(crate) fn decode(&mut self, packet: &Packet) -> Result<frame::Video, MediaError> {
+        let mut frame = frame::Video::empty();
+        let decoded = self.decoder.send_packet(packet).and_then(|()| self.decoder.receive_frame(&mut frame));
+        decoded.map_err(|cause| self.refused(cause))?;
+        Ok(frame)
     }
 
     fn feed(&mut self) -> Result<(), MediaError> {
@@ -105,7 +143,12 @@ impl VideoReader {
         sent.map_err(|cause| self.refused(cause))
     }
 
-    fn picture(&mut self, frame: &frame::Video) -> Result<RgbImage, Error> {
+    /// A decoded frame of this video as a picture.
+    pub(crate) fn picture(&mut self, frame: &frame::Video) -> Result<RgbImage, MediaError> {
+        self.convert(frame).map_err(|cause| self.refused(cause))
+    }
+
+    fn convert(&mut self, frame: &frame::Video) -> Result<RgbImage, Error> {
         if (frame.width(), frame.height()) != (self.info.size.width, self.info.size.height) {
             return Err(Error::InputChanged);
         }
@@ -124,7 +167,7 @@ impl VideoReader {
         }
     }
 
-    fn ended(&self) -> Result<Option<(u64, RgbImage)>, MediaError> {
+    fn ended<T>(&self) -> Result<Option<T>, MediaError> {
         match self.info.frames {
             Some(Frames(announced)) if self.next < announced => {
                 Err(MediaError::Truncated { file: self.file.clone(), found: self.next, announced })
@@ -134,25 +177,9 @@ impl VideoReader {
         }
     }
 
-    fn refused(&self, cause: Error) -> MediaError {
+    pub(crate) fn refused(&self, cause: Error) -> MediaError {
         MediaError::Libav { step: STEP, file: self.file.clone(), cause }
     }
-}
-
-/// Numbers of the frames to look at: spread evenly, in order, each once, the first and the last always among them.
-#[must_use]
-pub fn sample_indices(total: Frames, samples: u32) -> Vec<u64> {
-    let (last, samples) = (total.0.saturating_sub(1), u64::from(samples.max(2)));
-    if total.0 == 0 {
-        return Vec::new();
-    }
-    // Rounded to the nearest; u128 because a hostile header may announce any length.
-    let step = |i: u64| {
-        ((u128::from(i) * u128::from(last) * 2 + u128::from(samples - 1)) / u128::from((samples - 1) * 2)) as u64
-    };
-    let mut indices: Vec<u64> = (0..samples).map(step).collect();
-    indices.dedup();
-    indices
 }
 
 fn announced(input: &format::context::Input, stream: &format::stream::Stream<'_>, fps: Fps) -> Option<Frames> {
@@ -179,15 +206,6 @@ fn known_rate(rate: ffmpeg_next::Rational) -> Option<Fps> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn samples_are_spread_and_hold_first_and_last() {
-        assert_eq!(sample_indices(Frames(48), 5), [0, 12, 24, 35, 47]);
-        assert_eq!(sample_indices(Frames(48), 1), [0, 47]);
-        assert_eq!(sample_indices(Frames(3), 16), [0, 1, 2]);
-        assert_eq!(sample_indices(Frames(1), 16), [0]);
-        assert!(sample_indices(Frames(0), 16).is_empty());
-    }
 
     #[test]
     fn rates_that_a_container_rounded_are_recognised() {

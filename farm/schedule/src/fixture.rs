@@ -68,6 +68,7 @@ fn verdict(decision: Decision, p10: Option<f32>) -> Verdict {
         mean: p10.map(Idr),
         p10: p10.map(Idr),
         min: p10.map(Idr),
+        slope: None,
         cosine: p10.map(Cosine),
         worst_frame: p10.map(|_| 0),
         calibrated: false,
@@ -78,7 +79,7 @@ fn verdict(decision: Decision, p10: Option<f32>) -> Verdict {
         embedder: Digest::of(b"e"),
         calibration: "test".into(),
     };
-    Verdict { decision, characters: vec![score], frames: vec![], models }
+    Verdict { decision, characters: vec![score], frames: vec![], strangers: vec![], models }
 }
 
 pub(crate) fn accepted(p10: f32) -> Verdict {

@@ -1,7 +1,7 @@
 //! Figures of the generator: each picture by text alone and with identity tokens, from the same seed.
 
 use greenroom_diffusion::{IdentityTokens, Request, StableDiffusion};
-use greenroom_domain::{Seed, Settings};
+use greenroom_domain::{Fps, Seed, Settings};
 use greenroom_identity::{JudgeInput, Profile, SeenFace, judge};
 use image::RgbImage;
 use std::{ops::ControlFlow, time::Instant};
@@ -101,10 +101,13 @@ fn score(models: &mut Models, prompt: &Prompt, profile: &Profile, frame: &RgbIma
     let name = profile.character.clone();
     let verdict = judge(&JudgeInput {
         frames: &[(0, seen)],
+        cuts: &[],
+        fps: Fps::FILM,
         cast: &[(name.clone(), profile.clone())],
         expected: &[name],
         gate: Settings::default().gate,
         calibration: &models.pack.identity.calibration,
+        scoring: &models.pack.identity.scoring,
         models: models.used()?,
     });
     let cosine = verdict.characters.first().and_then(|score| score.cosine).map_or(0.0, |cosine| f64::from(cosine.0));

@@ -1,8 +1,8 @@
 //! Take → verdict: decode, sample, detect, align, embed, and let the gate judge.
 
-use greenroom_domain::{Frames, TaskOutput, ValidateSpec};
+use greenroom_domain::{TaskOutput, ValidateSpec};
 use greenroom_identity::{JudgeInput, SeenFace, align, distinct, judge};
-use greenroom_media::{VideoReader, sample_indices};
+use greenroom_media::{Sampling, VideoSampler};
 use image::RgbImage;
 use std::path::Path;
 
@@ -24,39 +24,32 @@ pub(super) fn run(
     let cast = spec.cast.iter().map(|c| Ok((c.character.clone(), bench.profile(c.profile)?)));
     let cast = cast.collect::<Result<Vec<_>, Fault>>()?;
 
-    let wanted = sample_indices(length(&take)?, spec.samples);
-    let mut reader = VideoReader::open(&take)?;
-    let mut frames = Vec::with_capacity(wanted.len());
-    while let Some((number, picture)) = timings.of("decode", || reader.next_frame())? {
-        if wanted.binary_search(&number).is_err() {
-            continue;
+    let scoring = bench.models.pack.identity.scoring.clone();
+    let sampling =
+        Sampling { fewest: spec.samples, per_second: scoring.samples_per_second, most: scoring.most_samples };
+    let mut sampler = timings.of("decode", || VideoSampler::open(&take, &sampling))?;
+    let fps = sampler.info().fps;
+    let (mut frames, mut cuts) = (Vec::new(), Vec::new());
+    while let Some(sample) = timings.of("decode", || sampler.next_sample())? {
+        let part = sampler.part(&sample);
+        go_on(progress(part, &format!("frame {}, {:.0} % of the take", sample.number + 1, part * 100.0)))?;
+        if sample.after_cut {
+            cuts.push(sample.number);
         }
-        let part = frames.len() as f32 / wanted.len() as f32;
-        go_on(progress(part, &format!("frame {} of {}", frames.len() + 1, wanted.len())))?;
-        frames.push((number, timings.of("faces", || look(bench, number, &picture))?));
+        frames.push((sample.number, timings.of("faces", || look(bench, sample.number, &sample.picture))?));
     }
     let verdict = judge(&JudgeInput {
         frames: &frames,
+        cuts: &cuts,
+        fps,
         cast: &cast,
         expected: &spec.expected,
         gate: spec.gate,
         calibration: &bench.models.pack.identity.calibration,
+        scoring: &scoring,
         models: bench.models.used()?,
     });
     Ok(TaskOutput::Verdict { verdict, timings: timings.seconds() })
-}
-
-/// Frames in the take: what the header says, or counted.
-fn length(take: &Path) -> Result<Frames, Fault> {
-    let mut reader = VideoReader::open(take)?;
-    if let Some(frames) = reader.info().frames {
-        return Ok(frames);
-    }
-    let mut count = 0;
-    while reader.next_frame()?.is_some() {
-        count += 1;
-    }
-    Ok(Frames(count))
 }
 
 fn look(bench: &mut Bench, frame: u64, picture: &RgbImage) -> Result<Vec<SeenFace>, Fault> {
