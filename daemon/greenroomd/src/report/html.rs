@@ -2,7 +2,7 @@
 //! network; the videos and the contact sheet lie beside it.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use greenroom_domain::{Decision, Digest, Verdict};
+use greenroom_domain::{Decision, Digest, Stranger, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -99,16 +99,24 @@ fn take_card(report: &Report, shot: &ShotReport, take: &TakeReport, thumbnails: 
                     (c.character) ": "
                     @match (c.p10, c.mean, c.cosine) {
                         (Some(p10), Some(mean), Some(cosine)) => {
-                            (format!("IDR p10 {:.2}, mean {:.2} (cosine {:.2}), seen in {:.0} %", p10.0, mean.0, cosine.0, c.coverage * 100.0))
+                            (format!("IDR p10 {:.2}, mean {:.2} (cosine {:.2}), coverage {:.0} %", p10.0, mean.0, cosine.0, c.coverage * 100.0))
+                            @if let Some(slope) = c.slope { (format!(", {slope:+.2} a second")) }
                             @if !c.calibrated { ", uncalibrated" }
                         }
                         _ => "not seen"
                     }
                 }
             }
+            @if !verdict.strangers.is_empty() { p.small { "Unknown faces: " (strangers(verdict)) } }
             (PreEscaped(plot(verdict, report.settings.gate)))
         }
     }
+}
+
+/// Who is nobody of the cast: `frames 12 to 40`, one after another.
+fn strangers(verdict: &Verdict) -> String {
+    let frames = |s: &Stranger| if s.first == s.last { format!("frame {}", s.first) } else { format!("frames {} to {}", s.first, s.last) };
+    verdict.strangers.iter().map(frames).collect::<Vec<_>>().join(", ")
 }
 
 /// IDR over the take, one line a character; the dashed line is the gate. An SVG, 320 × 96.
