@@ -3,7 +3,7 @@
 //! Frame by frame the faces go to the persons of the frames before, one to one with the greatest total of what speaks for
 //! a pair: the cosine of the face to the person's mean, and how far its box lies on where the person's would be by now
 //! (the last box moved on at its last speed). Two faces are one person where their cosine is at least the floor, under
-//! which a face is a stranger's; where the boxes overlap, half of that is enough. So a face that leaves and returns is
+//! which a face is a stranger's; where the boxes overlap, a quarter of that is enough. So a face that leaves and returns is
 //! the same person, and faces that cross are kept apart by what they look like. Nothing overlaps across a cut. Faces that
 //! are each clearly another member of the cast are never one person.
 
@@ -22,6 +22,9 @@ pub(crate) struct Followed<'a> {
 
 /// How much of the union two boxes must share to overlap.
 const OVERLAP: f32 = 0.3;
+/// Where the boxes overlap, this share of the floor is enough: a blurred or half turned face may be like nobody, but then it
+/// is where its person is. Somebody else who takes the place and is as alike can only lower the person's scores.
+const IN_PLACE: f32 = 0.25;
 /// What a full overlap weighs beside a cosine of one.
 const OVERLAP_WEIGHT: f32 = 0.3;
 
@@ -76,7 +79,7 @@ impl Person {
         let overlaps = overlap >= OVERLAP;
         let cosine = self.mean.as_ref().zip(face.embedding).map(|(mean, embedding)| mean.cosine(embedding).0);
         let possible = match cosine {
-            Some(cosine) => cosine >= floor || (overlaps && cosine >= floor / 2.0),
+            Some(cosine) => cosine >= floor || (overlaps && cosine >= floor * IN_PLACE),
             None => overlaps,
         };
         possible.then(|| cosine.unwrap_or(0.0).max(0.0) + OVERLAP_WEIGHT * overlap)
