@@ -68,3 +68,139 @@ fn look(bench: &mut Bench, frame: u64, picture: &RgbImage) -> Result<Vec<SeenFac
     }
     Ok(seen)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{models::Models, run::profile};
+    use greenroom_artifacts::ArtifactStore;
+    use greenroom_domain::{CastMember, Decision, Digest, Fps, Pixels, ProfileSpec, Reason, Verdict};
+    use greenroom_media::TakeWriter;
+    use image::{Rgb, imageops};
+    use std::{ops::ControlFlow, path::PathBuf};
+    use tempfile::TempDir;
+    use tokio::runtime::Runtime;
+
+    /// Room for two of the fixture's pictures, side by side.
+    const SIZE: Pixels = Pixels { width: 768, height: 384 };
+    const FRAMES: u64 = 24;
+
+    fn fixture(file: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/hidden-lab").join(file)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "where the library lies is the machine's to say")]
+    fn library() -> PathBuf {
+        let cache = || match std::env::var_os("GREENROOM_CACHE") {
+            Some(cache) => PathBuf::from(cache),
+            None => PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/greenroom"),
+        };
+        std::env::var_os("GREENROOM_ONNXRUNTIME")
+            .map_or_else(|| cache().join("onnxruntime/libonnxruntime.so"), PathBuf::from)
+    }
+
+    /// A worker's bench with the shipped pack, and MARA and TOBIN profiled on it.
+    struct Stage {
+        bench: Bench,
+        cast: Vec<CastMember>,
+        runtime: Runtime,
+        folder: TempDir,
+    }
+
+    fn go(_: f32, _: &str) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let (runtime, folder) = (Runtime::new().unwrap(), TempDir::new().unwrap());
+            let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/packs/puppet");
+            let models = Models::open(&pack, Some(library()), 1).unwrap();
+            let artifacts = ArtifactStore::local(folder.path().join("artifacts")).unwrap();
+            let scratch = folder.path().join("scratch");
+            let bench = Bench { models, artifacts, runtime: runtime.handle().clone(), scratch };
+            let mut stage = Self { bench, cast: Vec::new(), runtime, folder };
+            stage.cast = [("MARA", "mara"), ("TOBIN", "tobin")].map(|(name, cast)| stage.member(name, cast)).into();
+            stage
+        }
+
+        fn member(&mut self, name: &str, folder: &str) -> CastMember {
+            let reference = |number| {
+                let file = format!("{number}.png");
+                let bytes = std::fs::read(fixture(&format!("cast/{folder}/{file}"))).unwrap();
+                (file, self.runtime.block_on(self.bench.artifacts.put_bytes(bytes.into())).unwrap())
+            };
+            let references = [1, 2, 3].map(reference).into();
+            let spec = ProfileSpec { pack: self.bench.models.pack.digest(), character: name.into(), references };
+            match profile::run(&mut self.bench, &spec, &mut go) {
+                Ok(TaskOutput::Profile { profile, .. }) => CastMember { character: name.into(), profile },
+                other => panic!("{other:?}"),
+            }
+        }
+
+        /// Films a second: for each frame the pictures on the left and on the right.
+        fn film(&self, shown: impl Fn(u64) -> [Option<&'static str>; 2]) -> Digest {
+            let path = self.folder.path().join("film.mkv");
+            let mut writer = TakeWriter::create(&path, SIZE, Fps::FILM).unwrap();
+            for number in 0..FRAMES {
+                let mut frame = RgbImage::from_pixel(SIZE.width, SIZE.height, Rgb([90; 3]));
+                for (file, x) in shown(number).into_iter().zip([0, 384]) {
+                    if let Some(file) = file {
+                        imageops::replace(&mut frame, &image::open(fixture(file)).unwrap().to_rgb8(), x, 0);
+                    }
+                }
+                writer.write(&frame).unwrap();
+            }
+            writer.finish().unwrap();
+            self.runtime.block_on(self.bench.artifacts.put_file(&path)).unwrap()
+        }
+
+        fn judge(&mut self, take: Digest, expected: &[&str]) -> Verdict {
+            let spec = ValidateSpec {
+                pack: self.bench.models.pack.digest(),
+                shot: "1-1".parse().unwrap(),
+                take,
+                cast: self.cast.clone(),
+                expected: expected.iter().map(|name| (*name).to_owned()).collect(),
+                gate: 0.75,
+                samples: 8,
+            };
+            let scratch = TempDir::new().unwrap();
+            match run(&mut self.bench, &spec, scratch.path(), &mut go) {
+                Ok(TaskOutput::Verdict { verdict, .. }) => verdict,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    const MARA: Option<&str> = Some("cast/mara/1.png");
+    const TOBIN: Option<&str> = Some("cast/tobin/1.png");
+
+    #[test]
+    fn two_who_change_places_at_a_cut_keep_their_names() {
+        let mut stage = Stage::new();
+        let take = stage.film(|frame| if frame < 12 { [MARA, TOBIN] } else { [TOBIN, MARA] });
+        let verdict = stage.judge(take, &["MARA", "TOBIN"]);
+        assert!(verdict.decision.is_accept(), "{verdict}");
+        assert!([11, 12].iter().all(|cut| verdict.frames.iter().any(|f| f.frame == *cut)), "both sides of the cut");
+        for frame in &verdict.frames {
+            let mara = frame.faces.iter().find(|f| f.character.as_deref() == Some("MARA")).unwrap();
+            assert_eq!(mara.bbox.x0 < 384.0, frame.frame < 12, "frame {}", frame.frame);
+        }
+    }
+
+    #[test]
+    fn a_double_that_walks_in_is_named_with_its_frame_and_a_stranger_is_reported() {
+        let mut stage = Stage::new();
+        let with = |second: &'static str| move |frame| [MARA, if frame < 12 { None } else { Some(second) }];
+        let doubled = stage.film(with("cast/mara/2.png"));
+        let reasons = stage.judge(doubled, &["MARA"]).decision.reasons().to_vec();
+        let [Reason::SecondFace { character, frame }] = reasons.as_slice() else { panic!("{reasons:?}") };
+        assert!(character == "MARA" && *frame >= 12, "{reasons:?}");
+        let joined = stage.film(with("strangers/1.png"));
+        let verdict = stage.judge(joined, &["MARA"]);
+        assert_eq!(verdict.decision, Decision::Accept);
+        let [stranger] = verdict.strangers.as_slice() else { panic!("{:?}", verdict.strangers) };
+        assert_eq!((stranger.first, stranger.last), (12, 23));
+    }
+}
