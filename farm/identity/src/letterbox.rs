@@ -12,7 +12,8 @@ pub(crate) struct Letterbox {
     pub(crate) scale: f32,
 }
 
-/// Scales with the ratio kept, bilinear without smoothing, as the reference implementation does (its numbers depend on it).
+/// Scales with the ratio kept, bilinear without smoothing, to the very bytes of OpenCV's `resize`: what a detector sees decides
+/// at the threshold.
 ///
 /// The picture must not be empty.
 pub(crate) fn letterbox(picture: &RgbImage, width: u32, height: u32, norm: &Norm) -> Letterbox {
@@ -29,18 +30,10 @@ pub(crate) fn letterbox(picture: &RgbImage, width: u32, height: u32, norm: &Norm
     let area = (width * height) as usize;
     let mut planes: Vec<f32> =
         norm.pixel([0.0; 3]).into_iter().flat_map(|black| std::iter::repeat_n(black, area)).collect();
-    let (columns, rows) = (taps(w, new_w), taps(h, new_h));
+    let (columns, rows) = (taps(w, new_w, true), taps(h, new_h, false));
     for (y, row) in rows.iter().enumerate() {
         for (x, column) in columns.iter().enumerate() {
-            let pixel = |x: u32, y: u32| picture.get_pixel(x, y).0.map(f32::from);
-            let (a, b) = (pixel(column.0, row.0), pixel(column.1, row.0));
-            let (c, d) = (pixel(column.0, row.1), pixel(column.1, row.1));
-            let mixed = std::array::from_fn(|channel| {
-                let top = a[channel] + (b[channel] - a[channel]) * column.2;
-                let bottom = c[channel] + (d[channel] - c[channel]) * column.2;
-                (top + (bottom - top) * row.2).round()
-            });
-            for (plane, value) in norm.pixel(mixed).into_iter().enumerate() {
+            for (plane, value) in norm.pixel(mixed(picture, column, row)).into_iter().enumerate() {
                 planes[plane * area + y * width as usize + x] = value;
             }
         }
@@ -48,15 +41,39 @@ pub(crate) fn letterbox(picture: &RgbImage, width: u32, height: u32, norm: &Norm
     Letterbox { planes, scale: scale as f32 }
 }
 
-/// For each target pixel its two source pixels and the second one's share; pixel centres lie at halves, edges repeat.
-pub(crate) fn taps(from: u32, to: u32) -> Vec<(u32, u32, f32)> {
-    let step = f64::from(from) / f64::from(to);
+/// Two neighbours along one axis, and their shares in 2048ths.
+struct Tap {
+    at: [u32; 2],
+    share: [i32; 2],
+}
+
+/// For each target pixel its two source pixels; pixel centres lie at halves.
+///
+/// OpenCV counts in single precision, and gives the last pixel of a row one neighbour, the last row of a picture itself twice.
+fn taps(from: u32, to: u32, within_rows: bool) -> Vec<Tap> {
+    let (step, last) = (1.0 / (f64::from(to) / f64::from(from)), i64::from(from) - 1);
     let tap = |i: u32| {
-        let at = ((f64::from(i) + 0.5) * step - 0.5).clamp(0.0, f64::from(from - 1));
-        let first = at.floor() as u32;
-        (first, (first + 1).min(from - 1), (at - at.floor()) as f32)
+        let at = ((f64::from(i) + 0.5) * step - 0.5) as f32;
+        let first = at.floor() as i64;
+        let alone = within_rows && !(0..last).contains(&first);
+        let second = if alone { 0.0 } else { at - at.floor() };
+        let share = [1.0 - second, second].map(|share| (share * 2048.0).round_ties_even() as i32);
+        Tap { at: [first, first + 1].map(|it| it.clamp(0, last) as u32), share }
     };
     (0..to).map(tap).collect()
+}
+
+/// The mean of four pixels, rounded as OpenCV's vector code rounds it, bit by bit.
+fn mixed(picture: &RgbImage, column: &Tap, row: &Tap) -> [f32; 3] {
+    let [upper, lower] = row.at.map(|y| {
+        let [left, right] = column.at.map(|x| picture.get_pixel(x, y).0.map(i32::from));
+        [0, 1, 2].map(|channel| left[channel] * column.share[0] + right[channel] * column.share[1])
+    });
+    let part = |value: i32, share: i32| ((value >> 4) * share) >> 16;
+    [0, 1, 2].map(|channel| {
+        let sum = part(upper[channel], row.share[0]) + part(lower[channel], row.share[1]);
+        ((sum + 2) >> 2) as f32
+    })
 }
 
 #[cfg(test)]
@@ -87,6 +104,18 @@ mod tests {
         let picture = RgbImage::from_fn(4, 4, |x, _| Rgb([if x % 2 == 0 { 0 } else { 100 }; 3]));
         let fitted = letterbox(&picture, 2, 2, &scrfd());
         assert!(fitted.planes.iter().all(|v| (v - normalised(50.0)).abs() < 1e-6));
+    }
+
+    #[test]
+    fn rounding_is_opencvs_and_no_better() {
+        // cv2.resize(numpy.array([[0, 9], [200, 255]], numpy.uint8), (5, 3)), by OpenCV 5.0.
+        let picture = RgbImage::from_fn(2, 2, |x, y| Rgb([[[0, 9], [200, 255]][y as usize][x as usize]; 3]));
+        let (columns, rows) = (taps(2, 5, true), taps(2, 3, false));
+        let scaled =
+            rows.iter().map(|row| columns.iter().map(|column| mixed(&picture, column, row)[0]).collect::<Vec<_>>());
+        let by_opencv =
+            [[0.0, 1.0, 4.0, 8.0, 9.0], [100.0, 103.0, 116.0, 129.0, 132.0], [200.0, 205.0, 227.0, 249.0, 255.0]];
+        assert_eq!(scaled.collect::<Vec<_>>(), by_opencv);
     }
 
     #[test]

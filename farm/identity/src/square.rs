@@ -3,8 +3,6 @@
 use greenroom_domain::{AttributeDefaults, Box2};
 use image::{Rgb, RgbImage};
 
-use crate::letterbox::taps;
-
 /// A square of whole pixels, which may leave the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Square {
@@ -75,6 +73,17 @@ fn area(from: u32, to: u32) -> Vec<Vec<(u32, f32)>> {
 
 fn linear(from: u32, to: u32) -> Vec<Vec<(u32, f32)>> {
     taps(from, to).into_iter().map(|(first, second, share)| vec![(first, 1.0 - share), (second, share)]).collect()
+}
+
+/// For each target pixel its two source pixels and the second one's share; pixel centres lie at halves, edges repeat.
+fn taps(from: u32, to: u32) -> Vec<(u32, u32, f32)> {
+    let step = f64::from(from) / f64::from(to);
+    let tap = |i: u32| {
+        let at = ((f64::from(i) + 0.5) * step - 0.5).clamp(0.0, f64::from(from - 1));
+        let first = at.floor() as u32;
+        (first, (first + 1).min(from - 1), (at - at.floor()) as f32)
+    };
+    (0..to).map(tap).collect()
 }
 
 #[cfg(test)]
