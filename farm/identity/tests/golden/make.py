@@ -3,12 +3,18 @@
     pip install insightface==2.1 onnxruntime==1.31.1 onnx opencv-python-headless scikit-image skia-python pillow
     python farm/identity/tests/golden/make.py
 
-pictures/*.png are drawn with the pack's recipe; golden.json holds what insightface finds in them with the pack's models
-(again after every change of those models); models/*.onnx are tiny detectors and embedders of other shapes. Attribute classifiers
-have a script of their own, attributes.py, to be run after this one: it looks at the same pictures.
+pictures/*.png are drawn with the pack's recipe; golden.json holds what insightface finds in them with the pack's models;
+models/*.onnx are tiny detectors and embedders of other shapes. When the pack gets another detector or embedder, only what
+they find is to be recorded again, from the pictures that are there (skia and pillow are not needed):
+
+    python farm/identity/tests/golden/make.py --record
+
+attributes.py (attribute classifiers) and shapes.py (models of the shapes that people have) look at the same pictures: run both
+after this one where it drew pictures anew.
 """
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import random
@@ -23,21 +29,20 @@ from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 from insightface.model_zoo.scrfd import SCRFD
 from insightface.utils import face_align
 from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
 
 HERE = Path(__file__).parent
 PACK = HERE.parents[3] / "packaging/packs/puppet"
-sys.path.insert(0, str(PACK / "recipe"))
-from puppet.identity import identity  # noqa: E402
-from puppet.picture import draw, sample  # noqa: E402
-from puppet.situation import Scene  # noqa: E402
-
 SIZE, SCORE = 256, 0.5
 HELD_OUT = 1_000_000
 
 
-def pictures() -> dict[str, np.ndarray]:
+def drawn() -> dict[str, np.ndarray]:
     """Small pictures by name, RGB uint8 (H, W, 3): one face, two, none, and awkward sizes."""
+    sys.path.insert(0, str(PACK / "recipe"))
+    from puppet.identity import identity
+    from puppet.picture import draw, sample
+    from puppet.situation import Scene
+
     who = [identity(HELD_OUT + i) for i in range(4)]
     close, medium = sample(11, who[0], 128, 128, "close")[0], sample(12, who[0], 192, 112, "medium")[0]
     wide, other = sample(13, who[1], 192, 112, "wide")[0], sample(14, who[2], 128, 128, "close")[0]
@@ -61,16 +66,23 @@ def session(name: str) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(PACK / name), options, providers=["CPUExecutionProvider"])
 
 
+def draw_pictures() -> None:
+    from PIL import Image
+
+    (HERE / "pictures").mkdir(exist_ok=True)
+    for name, rgb in drawn().items():
+        Image.fromarray(rgb).save(HERE / f"pictures/{name}.png", optimize=True)
+
+
 def golden() -> dict:
     """What insightface finds: best first, in pixels of the picture."""
     detector, embedder = SCRFD(session=session("detector.onnx")), ArcFaceONNX(str(PACK / "embedder.onnx"), session("embedder.onnx"))
     detector.prepare(0, input_size=(SIZE, SIZE), det_thresh=SCORE)
     found = {}
-    for name, rgb in pictures().items():
-        Image.fromarray(rgb).save(HERE / f"pictures/{name}.png", optimize=True)
-        bgr = np.ascontiguousarray(rgb[..., ::-1])
+    for file in sorted((HERE / "pictures").glob("*.png")):
+        name, bgr = file.stem, cv2.imread(str(file))
         # A strip that would be less than a pixel high has no answer there.
-        boxes, points = detector.detect(bgr, input_size=(SIZE, SIZE)) if len(rgb) > 1 else (np.zeros((0, 5)), [])
+        boxes, points = detector.detect(bgr, input_size=(SIZE, SIZE)) if len(bgr) > 1 else (np.zeros((0, 5)), [])
         found[name] = []
         for box, landmarks in zip(boxes, points):
             embedding = embedder.get_feat(face_align.norm_crop(bgr, landmarks, 112))[0]
@@ -137,8 +149,11 @@ def models() -> None:
 
 
 if __name__ == "__main__":
-    random.seed(0)
-    for folder in ("pictures", "models"):
-        (HERE / folder).mkdir(exist_ok=True)
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--record", action="store_true", help="only what insightface finds with the pack's models")
+    if not arguments.parse_args().record:
+        random.seed(0)
+        draw_pictures()
+        (HERE / "models").mkdir(exist_ok=True)
+        models()
     (HERE / "golden.json").write_text(json.dumps(golden(), separators=(",", ":")) + "\n")
-    models()
