@@ -3,6 +3,7 @@
 mod attach;
 mod clock;
 mod fault;
+mod inspect;
 mod models;
 mod run;
 
@@ -11,7 +12,7 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 /// A Greenroom worker. The daemon starts it; by hand it is needed on other machines only.
 #[derive(Clone, Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_help = AFTER)]
 pub(crate) struct Args {
     /// The daemon's address, http://HOST:PORT.
     #[arg(long, value_name = "URL")]
@@ -39,7 +40,13 @@ pub(crate) struct Args {
     pub until_stdin_closes: bool,
 }
 
+const AFTER: &str = "`greenroom-worker inspect FILE...` tells what ONNX files are for; see its --help.";
+
 fn main() -> ExitCode {
+    let first = std::env::args_os().nth(1);
+    if first.is_some_and(|first| first == "inspect") {
+        return inspect::Inspect::parse_from(std::env::args_os().skip(1)).run();
+    }
     let args = Args::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("GREENROOM_LOG");
     tracing_subscriber::fmt()

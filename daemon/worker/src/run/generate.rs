@@ -1,7 +1,7 @@
 //! Shot → take: keyframes, the frames between them, the camera move.
 
 use greenroom_diffusion::{IdentityTokens, Latent, Person, Region, Request, Start};
-use greenroom_domain::{GenerateSpec, IdentityPrompt, Keyframing, PersonCaption, Pixels, TaskOutput};
+use greenroom_domain::{GenerateSpec, IdentityPrompt, Keyframing, ModelRole, PersonCaption, Pixels, TaskOutput};
 use greenroom_media::{Inbetween, TakeWriter, camera_frame, keyframe_positions};
 use image::{RgbImage, imageops};
 use std::{ops::ControlFlow, path::Path};
@@ -19,7 +19,7 @@ pub(super) fn run(
     progress: &mut Progress<'_>,
 ) -> Result<TaskOutput, Fault> {
     let mut timings = Timings::default();
-    let identity = spec.identity.as_ref().map(|who| tokens(bench, who)).transpose()?;
+    let identity = spec.identity.as_ref().map(|who| tokens(bench, who)).transpose()?.flatten();
     let people = people(spec, &mut |who| tokens(bench, who))?;
     let native = nearest_shape(&bench.models.pack.diffusion.native_sizes, spec.size);
     let total = spec.duration.0;
@@ -74,22 +74,26 @@ pub(super) fn run(
     })
 }
 
-fn tokens(bench: &Bench, who: &IdentityPrompt) -> Result<IdentityTokens, Fault> {
+/// None where the pack has no IP-Adapter: then the caption alone says who it is.
+fn tokens(bench: &Bench, who: &IdentityPrompt) -> Result<Option<IdentityTokens>, Fault> {
+    if bench.models.pack.files(ModelRole::IpAdapter).next().is_none() {
+        return Ok(None);
+    }
     let embedding = bench.profile(who.profile)?.centroid.as_slice().to_vec();
-    Ok(IdentityTokens { embedding, scale: who.scale })
+    Ok(Some(IdentityTokens { embedding, scale: who.scale }))
 }
 
 /// Where several are to be seen, each in a strip of the frame, from left to right.
 fn people(
     spec: &GenerateSpec,
-    tokens: &mut dyn FnMut(&IdentityPrompt) -> Result<IdentityTokens, Fault>,
+    tokens: &mut dyn FnMut(&IdentityPrompt) -> Result<Option<IdentityTokens>, Fault>,
 ) -> Result<Vec<Person>, Fault> {
     let captions = &spec.prompt.people;
     let person = |(number, caption): (usize, &PersonCaption)| {
         let identity = spec.people.iter().find(|who| who.character == caption.character);
         Ok(Person {
             prompt: caption.positive.clone(),
-            identity: identity.map(&mut *tokens).transpose()?,
+            identity: identity.map(&mut *tokens).transpose()?.flatten(),
             region: Region::strip(number, captions.len()),
         })
     };
@@ -173,7 +177,8 @@ mod tests {
             scale: f32::from(face),
         };
         let prompt = Prompt { people: captions.map(caption).into(), ..Prompt::default() };
-        let mut tokens = |who: &IdentityPrompt| Ok(IdentityTokens { embedding: vec![who.scale], scale: who.scale });
+        let mut tokens =
+            |who: &IdentityPrompt| Ok(Some(IdentityTokens { embedding: vec![who.scale], scale: who.scale }));
         let people = people(&spec(prompt, vec![who("TOBIN", 2), who("MARA", 1)]), &mut tokens).unwrap();
         let seen: Vec<_> = people.iter().map(|p| (p.prompt.as_str(), p.identity.as_ref().map(|i| i.scale))).collect();
         assert_eq!(seen, [("shot of MARA", Some(1.0)), ("shot of A STRANGER", None), ("shot of TOBIN", Some(2.0))]);
