@@ -8,4 +8,5 @@
 mod crashes;
 mod filming;
 mod identity;
+mod packs;
 mod refusals;

@@ -4,7 +4,8 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 use crate::command::{
-    cancel, character, completions, config as config_command, jobs, project, pull, push, report, run, status, watch,
+    cancel, character, completions, config as config_command, jobs, pack, project, pull, push, report, run, status,
+    watch,
 };
 
 /// Push scripts to a Greenroom farm, watch them being filmed, pull the clips.
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Pull(pull::Pull),
     Report(report::Report),
     Status(status::Status),
+    Pack(pack::Pack),
     Config(config_command::Config),
     Completions(completions::Completions),
 }

@@ -5,6 +5,7 @@ pub(crate) mod character;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod jobs;
+pub(crate) mod pack;
 pub(crate) mod project;
 pub(crate) mod pull;
 pub(crate) mod push;
@@ -88,6 +89,7 @@ async fn dispatch(command: &Command, context: &Context) -> Ended {
         Command::Pull(command) => command.run(context).await,
         Command::Report(command) => command.run(context).await,
         Command::Status(command) => command.run(context).await,
+        Command::Pack(command) => command.run(context).await,
         Command::Config(command) => Ok(command.run(context)),
         Command::Completions(command) => Ok(command.run(context)),
     }

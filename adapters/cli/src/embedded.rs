@@ -130,20 +130,15 @@ impl EmbeddedFarm {
 
 /// The daemon's program: the one in GREENROOMD, the one beside us, or the first on the path.
 pub(crate) fn find(environment: &Environment) -> Result<PathBuf, Problem> {
-    let on_path = environment.path.iter().flat_map(|path| std::env::split_paths(path).collect::<Vec<_>>());
-    let places = environment.beside.iter().cloned().chain(on_path).map(|dir| dir.join("greenroomd"));
-    match &environment.daemon {
-        Some(named) => Ok(named.clone()),
-        None => places.into_iter().find(|place| place.is_file()).ok_or_else(|| {
-            Problem::new(
-                ProblemKind::Unavailable,
-                STEP,
-                "greenroomd",
-                "it is neither beside greenroom nor on the PATH, and no daemon is configured",
-                "install greenroomd, set GREENROOMD to its program, or give --address",
-            )
-        }),
-    }
+    environment.daemon.clone().or_else(|| environment.program("greenroomd")).ok_or_else(|| {
+        Problem::new(
+            ProblemKind::Unavailable,
+            STEP,
+            "greenroomd",
+            "it is neither beside greenroom nor on the PATH, and no daemon is configured",
+            "install greenroomd, set GREENROOMD to its program, or give --address",
+        )
+    })
 }
 
 fn command(program: &Path, state: &Path, choices: &Choices) -> Command {

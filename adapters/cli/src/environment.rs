@@ -19,10 +19,16 @@ pub(crate) struct Environment {
     pub(crate) token_file: Option<PathBuf>,
     /// GREENROOMD: the daemon's program for an embedded farm.
     pub(crate) daemon: Option<PathBuf>,
+    /// GREENROOM_WORKER: the worker's program, which looks at models.
+    pub(crate) worker: Option<PathBuf>,
+    /// GREENROOM_PACK: the models that a farm works with where none are named.
+    pub(crate) pack: Option<PathBuf>,
     /// PATH.
     pub(crate) path: Option<OsString>,
     /// $XDG_CONFIG_HOME, or .config in the home directory.
     pub(crate) config_home: Option<PathBuf>,
+    /// $XDG_DATA_HOME, or .local/share in the home directory.
+    pub(crate) data_home: Option<PathBuf>,
     /// Folder of our own program.
     pub(crate) beside: Option<PathBuf>,
     /// Standard output is a terminal that may show colours.
@@ -35,19 +41,30 @@ impl Environment {
     /// As this process finds it.
     pub(crate) fn of_this_process() -> Self {
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+        let below_home = |path: &str| set("HOME").map(|home| Path::new(&home).join(path));
         let dumb = set("TERM").is_some_and(|term| term == "dumb");
         Self {
             address: set("GREENROOM_ADDRESS").map(|a| a.to_string_lossy().into_owned()),
             token_file: set("GREENROOM_TOKEN_FILE").map(PathBuf::from),
             daemon: set("GREENROOMD").map(PathBuf::from),
+            worker: set("GREENROOM_WORKER").map(PathBuf::from),
+            pack: set("GREENROOM_PACK").map(PathBuf::from),
             path: set("PATH"),
-            config_home: set("XDG_CONFIG_HOME")
-                .map(PathBuf::from)
-                .or_else(|| set("HOME").map(|home| Path::new(&home).join(".config"))),
+            config_home: set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| below_home(".config")),
+            data_home: set("XDG_DATA_HOME").map(PathBuf::from).or_else(|| below_home(".local/share")),
             beside: env::current_exe().ok().and_then(|exe| Some(exe.canonicalize().ok()?.parent()?.to_owned())),
             colour: std::io::stdout().is_terminal() && set("NO_COLOR").is_none() && !dumb,
             live: std::io::stderr().is_terminal() && !dumb,
         }
+    }
+}
+
+impl Environment {
+    /// A program of ours: the one beside us, or the first on the path.
+    pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
+        let on_path = self.path.iter().flat_map(|path| env::split_paths(path).collect::<Vec<_>>());
+        let mut places = self.beside.iter().cloned().chain(on_path).map(|dir| dir.join(name));
+        places.find(|place| place.is_file())
     }
 }
 

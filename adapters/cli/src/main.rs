@@ -16,6 +16,7 @@ mod follow;
 mod json;
 mod names;
 mod output;
+mod packs;
 mod progress;
 mod settings;
 mod summary;

@@ -89,6 +89,11 @@ impl Output {
         }
     }
 
+    /// Something that a person must know before they use the answer. Programs find it in the document.
+    pub(crate) fn warning(&self, text: &str) {
+        eprintln!("{} {text}", console::style("warning:").for_stderr().yellow().bold());
+    }
+
     /// How a command failed; for programs one line, as it may follow the lines of a watch.
     pub(crate) fn failure(&self, failure: &Failure) {
         match failure {
