@@ -115,18 +115,16 @@ impl Source {
     fn every(&mut self, held: Option<(u64, f64, Video)>) -> Result<Option<Decoded>, MediaError> {
         let mut held = held;
         loop {
-            let next = match self.reader.next_decoded()? {
-                Some((number, time, frame)) => {
-                    Some((number, self.time(number, time, held.as_ref().map(|h| h.1)), frame))
-                }
-                None => None,
-            };
+            let before = held.as_ref().map(|h| h.1);
+            let next = self.reader.next_decoded()?;
+            let next = next.map(|(number, time, frame)| (number, self.time(number, time, before), frame));
             let until = next.as_ref().map(|n| n.1);
             match held.take() {
                 Some((number, time, frame)) => {
                     let wanted = self.wanted(number, time, until);
                     self.how = How::Every { held: next };
-                    return self.decoded(Waiting { number, time, packet: Packet::empty(), wanted }, frame).map(Some);
+                    let of = Waiting { number, time, packet: Packet::empty(), wanted };
+                    return self.decoded(&of, frame).map(Some);
                 }
                 None if next.is_none() => return Ok(None),
                 None => held = next,
@@ -146,7 +144,7 @@ impl Source {
                 let calm = alone.last.as_ref().is_some_and(|(_, before)| before.distance(&signature) <= SUSPICIOUS);
                 if calm && let Some(last) = alone.queue.pop_back() {
                     alone.queue.clear();
-                    let decoded = self.decoded(last, frame)?;
+                    let decoded = self.decoded(&last, frame)?;
                     alone.last = Some((size, decoded.signature.clone()));
                     return Ok(Some(decoded));
                 }
@@ -154,7 +152,7 @@ impl Source {
         }
         let Some(next) = alone.queue.pop_front() else { return Ok(None) };
         let (size, frame) = (next.packet.size(), self.reader.decode(&next.packet)?);
-        let decoded = self.decoded(next, frame)?;
+        let decoded = self.decoded(&next, frame)?;
         alone.last = Some((size, decoded.signature.clone()));
         Ok(Some(decoded))
     }
@@ -162,12 +160,9 @@ impl Source {
     /// Reads packets up to the next one that is wanted, at most [`PROBE`].
     fn window(&mut self, alone: &mut Alone) -> Result<(), MediaError> {
         while alone.queue.len() < PROBE {
-            let next = match self.reader.next_packet()? {
-                Some((number, time, packet)) => {
-                    Some((number, self.time(number, time, alone.held.as_ref().map(|h| h.1)), packet))
-                }
-                None => None,
-            };
+            let before = alone.held.as_ref().map(|h| h.1);
+            let next = self.reader.next_packet()?;
+            let next = next.map(|(number, time, packet)| (number, self.time(number, time, before), packet));
             let (until, over) = (next.as_ref().map(|n| n.1), next.is_none());
             if let Some((number, time, packet)) = std::mem::replace(&mut alone.held, next) {
                 let wanted = self.wanted(number, time, until);
@@ -195,9 +190,9 @@ impl Source {
         struck || number == 0 || until.is_none()
     }
 
-    fn decoded(&mut self, of: Waiting, frame: Video) -> Result<Decoded, MediaError> {
+    fn decoded(&mut self, of: &Waiting, frame: Video) -> Result<Decoded, MediaError> {
         let signature = self.signer.sign(&frame).map_err(|cause| self.reader.refused(cause))?;
-        let Waiting { number, time, wanted, .. } = of;
+        let &Waiting { number, time, wanted, .. } = of;
         Ok(Decoded { number, time, frame, signature, wanted })
     }
 }
