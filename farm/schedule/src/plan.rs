@@ -57,6 +57,7 @@ pub struct WorkerView {
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a plan has a handful of actions, and each is applied at once")]
 pub enum Action {
     /// Done before: take that output.
     Reuse {
