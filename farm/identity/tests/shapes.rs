@@ -112,8 +112,8 @@ fn a_detector_without_landmarks_finds_the_same_boxes() {
 fn embedders_of_every_shape_give_insightfaces_embeddings() {
     let (mean, std) = RAW;
     let arcface = EmbedderInput::default();
-    let rgb = EmbedderInput { mean, std, ..arcface.clone() };
-    let bgr = EmbedderInput { channels: Channels::Bgr, size: Some(112), ..rgb.clone() };
+    let rgb = EmbedderInput { mean, std, ..EmbedderInput::default() };
+    let bgr = EmbedderInput { mean, std, channels: Channels::Bgr, size: Some(112) };
     let ways = [
         ("antelope-embedder", &arcface),
         ("buffalo-embedder", &arcface),
