@@ -9,6 +9,8 @@ import random
 from .identity import Identity
 from .situation import Scene, Situation
 
+IN_COMPANY = ", group"  # ends the caption of each of several people, or pictures of one person would get two heads
+
 
 def caption(rng: random.Random, who: Identity, seen: Situation, scene: Scene, shot: str, keep: float = 0.75) -> str:
     """Describes a picture; each attribute is named with probability `keep`, and in three of ten the order is shuffled."""

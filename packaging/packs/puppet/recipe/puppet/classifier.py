@@ -21,7 +21,7 @@ from torch import nn
 from . import data
 from .attributes import ATTRIBUTES, SIZE, square
 from .detector import Conv, Residual
-from .initialisers import restore
+from .initialisers import resume
 
 BATCH = 96
 MARKS = {"freckles": 2.0, "scar": 2.0, "eye_colour": 1.5}  # small things, which need more weight to be learnt in time
@@ -100,9 +100,8 @@ def train(a: argparse.Namespace) -> None:
     torch.manual_seed(0)
     rng, kinds = np.random.default_rng(0), ("sq", "wd", "co")
     pictures, held, net = data.Pictures(a.data, a.parts, kinds), data.Pictures(a.held, 2, kinds), Classifier()
-    if a.resume:
-        restore(net, a.resume)
-    net = net.to(memory_format=torch.channels_last).train(not a.resume)
+    norms = resume(net, a.resume)
+    net = net.to(memory_format=torch.channels_last).train(norms)
     opt = torch.optim.AdamW(net.parameters(), lr=a.lr, weight_decay=5e-3)
     begin, step, shown = time.time(), 0, 0.0
     while (part := (time.time() - begin) / 60 / a.minutes) < 1:
@@ -122,8 +121,9 @@ def train(a: argparse.Namespace) -> None:
             shown = part
             print(report(net, held, 4), flush=True)
             export(net, a.out)
-            net.train(not a.resume)
+            net.train(norms)
     print(step, report(net, held, 20), flush=True)
+    torch.save(net.state_dict(), a.out.with_suffix(".pt"))
     export(net, a.out)
 
 
@@ -135,5 +135,5 @@ if __name__ == "__main__":
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--parts", type=int, default=10)
     a.add_argument("--lr", type=float, default=2e-3)
-    a.add_argument("--resume", type=Path, help="an attributes.onnx to go on from")
+    a.add_argument("--resume", type=Path, help="an attributes.onnx or .pt to go on from")
     train(a.parse_args())

@@ -51,8 +51,16 @@ def render(job: tuple[Path, int, list[int], int]) -> int:
     alone = [(s.people[0][0].seed, align(s.rgb, s.landmarks[0])) for kind in ("sq", "wd") for s in samples[kind]]
     ids, faces = zip(*alone, *(face for seed in seeds for face in further_faces(seed)))
     np.save(out / f"cr{index}.npy", np.stack(faces))
-    np.savez(out / f"meta{index}.npz", face_ids=np.array(ids), **meta)
+    save(out / f"meta{index}.npz", face_ids=np.array(ids), **meta)
     return index
+
+
+def save(file: Path, **columns: np.ndarray) -> None:
+    """Writes an .npz file whole or not at all."""
+    part = file.with_suffix(".part")
+    with part.open("wb") as f:
+        np.savez(f, **columns)
+    part.replace(file)
 
 
 def truth(samples: list[Sample], most: int) -> dict[str, np.ndarray]:

@@ -20,10 +20,11 @@ from torch import nn
 
 from . import data
 from .faces import ANCHORS, STRIDES, decode, intersection_over_union, suppress
-from .initialisers import restore
+from .initialisers import resume
 
 SIZE = 256
 BATCH = 12
+LANDMARKS = 16  # how much more their error counts than the box's: alignment, and so every score, hangs on it
 RANGES = ((0, 40), (32, 88), (72, 1e9))  # the longer box sides, in pixels, that each stride answers for; they overlap
 
 
@@ -197,7 +198,7 @@ def shape_loss(b, k, want_b, want_k) -> torch.Tensor:
     area, area_want = ((q[:, 0] + q[:, 2]) * (q[:, 1] + q[:, 3]) for q in (b, want_b))
     unit = (want_b[:, 0] + want_b[:, 2])[:, None]
     iou = 1 - shared / (area + area_want - shared)
-    return iou.mean() + ((b - want_b).abs() / unit).mean() + 4 * ((k - want_k).abs() / unit).mean()
+    return iou.mean() + ((b - want_b).abs() / unit).mean() + LANDMARKS * ((k - want_k).abs() / unit).mean()
 
 
 @torch.no_grad()
@@ -227,10 +228,9 @@ def train(a: argparse.Namespace) -> None:
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     scenes, held, net = Scenes(a.data, a.parts), Scenes(a.held, 2), Detector()
-    if a.resume:
-        restore(net, a.resume)
+    norms = resume(net, a.resume)
     # Norms learn their statistics only from scratch: the strides share a tower, so a batch's are not those of eval mode.
-    net = net.to(memory_format=torch.channels_last).train(not a.resume)
+    net = net.to(memory_format=torch.channels_last).train(norms)
     opt = torch.optim.AdamW(net.parameters(), lr=a.lr, weight_decay=1e-3)
     begin, step, shown = time.time(), 0, 0.0
     while (part := (time.time() - begin) / 60 / a.minutes) < 1:
@@ -250,8 +250,9 @@ def train(a: argparse.Namespace) -> None:
             shown = part
             print(report(net, held, 100), flush=True)
             export(net, a.out)
-            net.train(not a.resume)
+            net.train(norms)
     print(step, report(net, held, 300), flush=True)
+    torch.save(net.state_dict(), a.out.with_suffix(".pt"))
     export(net, a.out)
 
 
@@ -263,5 +264,5 @@ if __name__ == "__main__":
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--parts", type=int, default=4)
     a.add_argument("--lr", type=float, default=2.5e-3)
-    a.add_argument("--resume", type=Path, help="a detector.onnx to go on from")
+    a.add_argument("--resume", type=Path, help="a detector.onnx or .pt to go on from")
     train(a.parse_args())

@@ -21,6 +21,7 @@ from . import data
 from .initialisers import restore, resume
 
 SCALE, MARGIN = 32, 0.35
+GREY, TWINS = 0.45, 0.5  # shares of a batch: without colour, and of puppets that have a look-alike
 
 
 class Block(nn.Module):
@@ -64,15 +65,15 @@ def load(pack: Path) -> Embedder:
 
 
 @torch.no_grad()
-def embed(net: Embedder, crops: np.ndarray, batch: int = 250, fast: bool = False) -> torch.Tensor:
-    """Unit embeddings (N, 512) of crops uint8 (N, 112, 112, 3); `fast` in bfloat16."""
+def embed(net: Embedder, crops: np.ndarray, batch: int = 250, fast: bool = False, unit: bool = True) -> torch.Tensor:
+    """Embeddings (N, 512), of length one where `unit`, of crops uint8 (N, 112, 112, 3); `fast` in bfloat16."""
     net.eval()
     out = []
     with torch.autocast("cpu", torch.bfloat16, enabled=fast):
         for i in range(0, len(crops), batch):
             x = (torch.from_numpy(crops[i : i + batch]).permute(0, 3, 1, 2).float() - 127.5) / 127.5
-            out.append(F.normalize(net(x).float(), dim=1))
-    return torch.cat(out)
+            out.append(net(x).float())
+    return F.normalize(torch.cat(out), dim=1) if unit else torch.cat(out)
 
 
 def export(net: Embedder, file: Path) -> None:
@@ -85,7 +86,7 @@ def centres(net: Embedder, crops: data.Crops, ids: np.ndarray, each: int = 4) ->
     """Where every class lies before training goes on: the unit mean of its first embeddings (classes, 512)."""
     order = np.argsort(ids, kind="stable")
     first = np.searchsorted(ids[order], np.arange(ids.max() + 1))
-    means = [embed(net, crops[np.sort(order[first + k])], fast=True) for k in range(each)]
+    means = [embed(net, crops[order[first + k]], fast=True) for k in range(each)]
     return F.normalize(torch.stack(means).mean(0), dim=1)
 
 
@@ -104,8 +105,8 @@ def augment(x: torch.Tensor, g: torch.Generator) -> torch.Tensor:
     def u(*shape):
         return torch.rand(*shape, generator=g)
 
-    x = x * (1 + 0.2 * (u(n, 1, 1, 1) - 0.5)) * (1 + 0.12 * (u(n, 3, 1, 1) - 0.5))
-    grey = (u(n, 1, 1, 1) < 0.25).float()
+    x = x * (1 + 0.2 * (u(n, 1, 1, 1) - 0.5)) * (1 + 0.4 * (u(n, 3, 1, 1) - 0.5))
+    grey = (u(n, 1, 1, 1) < GREY).float()
     x = x * (1 - grey) + x.mean(1, keepdim=True) * grey
     angle, k, shift = (u(n) - 0.5) * 0.14, 1 + (u(n) - 0.5) * 0.10, (u(n, 2) - 0.5) * 0.08
     top = torch.stack([k * angle.cos(), -k * angle.sin(), shift[:, 0]], 1)
@@ -136,9 +137,11 @@ def report(net: Embedder, crops: np.ndarray, ids: np.ndarray) -> dict[str, float
 def train(a: argparse.Namespace) -> None:
     torch.set_num_threads(a.threads)
     torch.manual_seed(0)
-    g = torch.Generator().manual_seed(1)
+    g, rng = torch.Generator().manual_seed(1), np.random.default_rng(2)
     crops = data.Crops(a.data)
     classes, ids = np.unique(crops.ids, return_inverse=True)
+    own = crops.ids % data.ALIKE
+    twins = np.flatnonzero(np.isin(own, own[crops.ids >= data.ALIKE]))
     held = held_out(data.Crops(a.held))
     net = Embedder()
     centre = nn.Parameter(torch.randn(len(classes), 512) * 0.02)
@@ -150,8 +153,8 @@ def train(a: argparse.Namespace) -> None:
     begin, step, shown = time.time(), 0, 0.0
     while (part := (time.time() - begin) / 60 / a.minutes) < 1:
         for group in opt.param_groups:
-            group["lr"] = (2e-3 if a.resume else 3e-3) * min(1, part / 0.06 + 0.02) * (0.5 + 0.5 * math.cos(math.pi * part))
-        pick = torch.randint(len(ids), (128,), generator=g).numpy()
+            group["lr"] = (1e-3 if a.resume else 3e-3) * min(1, part / 0.06 + 0.02) * (0.5 + 0.5 * math.cos(math.pi * part))
+        pick = batch(rng, len(ids), twins)
         x = augment(torch.from_numpy(crops[pick]).permute(0, 3, 1, 2).float() / 255, g) * 2 - 1
         margin = MARGIN if a.resume else 0.3 * min(1, part / 0.25)
         net.train(norms)
@@ -169,6 +172,12 @@ def train(a: argparse.Namespace) -> None:
     print(step, report(net, *held), flush=True)
     torch.save(net.state_dict(), a.out.with_suffix(".pt"))
     export(net, a.out)
+
+
+def batch(rng: np.random.Generator, count: int, twins: np.ndarray, n: int = 128) -> np.ndarray:
+    """Which faces to learn from next: any, and for a part only those of puppets that have a look-alike, or are one."""
+    few = int(n * TWINS) if len(twins) else 0
+    return np.concatenate([rng.integers(count, size=n - few), rng.choice(twins, few)] if few else [rng.integers(count, size=n)])
 
 
 def arcface(net: Embedder, centre: torch.Tensor, x: torch.Tensor, y: torch.Tensor, margin: float) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """Writes a trained generator into the pack, in the layouts that other programs read, and pack.toml anew: one command.
 
-    python -m puppet.export PACK [--generator GEN/ema.pt] [--vae VAE] [--detector DETECTOR.onnx] [--embedder EMBEDDER.onnx]
+    python -m puppet.export PACK [--generator GEN/ema.pt] [--vae VAE] [--detector X.onnx] [--embedder X.onnx] [--attributes X.onnx]
 
-PACK is a Stable Diffusion folder of diffusers (fp16 safetensors) with an IP-Adapter-FaceID file and two ONNX files beside it.
+PACK is a Stable Diffusion folder of diffusers (fp16 safetensors) with an IP-Adapter-FaceID file and three ONNX files beside it.
 What is not given stays as it is; tokenizer and configs of a new pack come with --tokenizer.
 """
 from __future__ import annotations
@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 
 from . import pack
 from .generator import EMBEDDING_SCALE, SCHEDULE, Model
+from .initialisers import halve
 from .tokenizer import Tokenizer
 
 INDEX = {
@@ -64,12 +65,16 @@ def write_vae(target: Path, folder: Path) -> None:
     from .vae import load
 
     load(folder).half().save_pretrained(target / "vae", variant="fp16")
+    config = target / "vae/config.json"
+    said = json.loads(config.read_text())
+    said.pop("_name_or_path", None)  # where it was trained is nobody's business
+    config.write_text(json.dumps(said, indent=2))
 
 
 def main() -> None:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("pack", type=Path)
-    for name in ("generator", "vae", "detector", "embedder", "tokenizer"):
+    for name in ("generator", "vae", "detector", "embedder", "attributes", "tokenizer"):
         a.add_argument(f"--{name}", type=Path)
     a = a.parse_args()
     a.pack.mkdir(parents=True, exist_ok=True)
@@ -79,9 +84,10 @@ def main() -> None:
         write_generator(a.pack, a.generator)
     if a.vae:
         write_vae(a.pack, a.vae)
-    for name in ("detector", "embedder"):
+    for name in ("detector", "embedder", "attributes"):
         if getattr(a, name):
             shutil.copyfile(getattr(a, name), a.pack / f"{name}.onnx")
+            halve(a.pack / f"{name}.onnx")
     print(pack.write(a.pack))
 
 

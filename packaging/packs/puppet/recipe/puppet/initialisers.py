@@ -18,12 +18,13 @@ def restore(net: nn.Module, file: Path) -> None:
     from onnx import numpy_helper
 
     graph = onnx.load(str(file)).graph
-    values = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    values = {i.name: numpy_helper.to_array(i).astype(np.float32) for i in graph.initializer}
+    values |= {n.output[0]: values[n.input[0]] for n in graph.node if n.op_type == "Cast" and n.input[0] in values}
     modules, done = dict(net.named_modules()), set()
     for node in graph.node:
-        if node.op_type not in ("Conv", "MatMul", "BatchNormalization"):
+        if node.op_type not in ("Conv", "Gemm", "MatMul", "BatchNormalization"):
             continue
-        name = module_name(node.name)
+        name = node.input[1].removesuffix(".weight") if node.op_type == "Gemm" else module_name(node.name)
         inputs = [values[i] for i in node.input if i in values]
         if name in done or name not in modules or not inputs:
             continue
@@ -32,6 +33,26 @@ def restore(net: nn.Module, file: Path) -> None:
     left = [n for n, m in modules.items() if isinstance(m, (nn.Conv2d, nn.Linear)) and n not in done]
     if left:
         raise ValueError(f"restore {file}: no weights for {', '.join(left)}")
+
+
+def halve(file: Path, least: int = 256) -> None:
+    """Rewrites an ONNX file so that its large weights are stored in half precision; runtimes unfold them when they load it."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(str(file))
+    casts = []
+    for i, weights in enumerate(model.graph.initializer):
+        if weights.data_type != TensorProto.FLOAT or np.prod(weights.dims) < least:
+            continue
+        name = weights.name
+        half = numpy_helper.from_array(numpy_helper.to_array(weights).astype(np.float16), name + "_half")
+        model.graph.initializer[i].CopyFrom(half)
+        casts.append(helper.make_node("Cast", [name + "_half"], [name], to=TensorProto.FLOAT, name=f"unfold/{name}"))
+    for node in reversed(casts):
+        model.graph.node.insert(0, node)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(file))
 
 
 def resume(net: nn.Module, file: Path | None) -> bool:

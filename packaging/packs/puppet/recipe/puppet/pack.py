@@ -1,17 +1,21 @@
-"""Writes pack.toml: the template plus one [[model]] entry for every file of the pack, with its digest and size.
+"""Writes pack.toml: the template plus one [[model]] entry for every file of the pack, with its digest and size,
+and the labels of the attribute classifier.
 
     python -m puppet.pack [PACK]          PACK is the folder above the recipe unless given
 """
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from .attributes import ATTRIBUTES, CROP, DOWN, SIZE
+
 RECIPE = Path(__file__).resolve().parent.parent
 TEMPLATE = RECIPE / "pack.template.toml"
-MARK = "# {models}"
+MODELS, LABELS = "# {models}", "# {attributes}"
 HEAD = "# Written by recipe/puppet/pack.py from recipe/pack.template.toml: change that one, then run it again.\n"
 
 # Which file plays which role, in the order of pack.toml.
@@ -25,6 +29,7 @@ ROLES = (
     ("ip-adapter", "ip_adapter/*"),
     ("detector", "detector.onnx"),
     ("embedder", "embedder.onnx"),
+    ("attributes", "attributes.onnx"),
 )
 
 
@@ -41,12 +46,21 @@ def entries(pack: Path) -> Iterator[tuple[str, str, str, int]]:
 
 def render(template: str, pack: Path) -> str:
     """The text of pack.toml for the files that lie in `pack`."""
-    if template.count(MARK) != 1:
-        raise SystemExit(f"write pack.toml: the template needs one line `{MARK}`")
+    for mark in (MODELS, LABELS):
+        if template.count(mark) != 1:
+            raise SystemExit(f"write pack.toml: the template needs one line `{mark}`")
     models = "\n\n".join(
         f'[[model]]\nrole = "{role}"\nfile = "{file}"\nsha256 = "{digest}"\nsize = {size}' for role, file, digest, size in entries(pack)
     )
-    return HEAD + template.split("\n", 1)[1].replace(MARK, models)
+    return HEAD + template.split("\n", 1)[1].replace(MODELS, models).replace(LABELS, attributes())
+
+
+def attributes() -> str:
+    """The [attributes] table: the square that the classifier sees, and the labels of its outputs."""
+    table = {"size": SIZE, "crop": CROP, "down": DOWN, "mean": 127.5, "std": 127.5}
+    lines = [f"{name} = {value}" for name, value in table.items()]
+    labels = [f"{name} = {json.dumps(values)}" for name, values in ATTRIBUTES.items()]
+    return "\n".join(["[attributes]", *lines, "", "[attributes.labels]", *labels])
 
 
 def write(pack: Path) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import skia
 
 from .body import draw_body
-from .caption import caption, caption_of_nobody
+from .caption import IN_COMPANY, caption, caption_of_nobody
 from .face import draw_face, draw_glasses
 from .hair import draw_hair_behind, draw_hair_in_front
 from .head import draw_ears, draw_head, draw_marks, head_outline
@@ -90,5 +90,5 @@ def company_of(seed: int, people: list[Identity], width: int, height: int) -> Sa
     rgb, boxes, landmarks = draw(width, height, place, pairs)
     drawn = np.argsort([s.size for s in seen], kind="stable")
     order = np.argsort(drawn)  # draw() gives the truth from back to front
-    captions = [caption(rng, who, s, place, shot) for who, s in pairs]
+    captions = [caption(rng, who, s, place, shot) + IN_COMPANY for who, s in pairs]
     return Sample(rgb, boxes[order], landmarks[order], pairs, place, shot, captions, caption_of_nobody(rng, place, shot))

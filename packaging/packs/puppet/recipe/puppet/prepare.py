@@ -1,6 +1,7 @@
 """Turns pictures into what the generator trains on: latents, token ids and face embeddings, part by part.
 
     python -m puppet.prepare DATA PACK OUT [--per 10] [--parts 0,1]      with the pack's own VAE, tokenizer and embedder
+    python -m puppet.prepare DATA PACK OUT --faces                       only the embeddings again, after a new embedder
     python -m puppet.prepare DATA PACK OUT --fold VAE                    only folds a newly trained VAE into OUT/vae
     python -m puppet.prepare DATA PACK OUT --learn                       only learns a tokenizer into OUT/tokenizer
 
@@ -62,20 +63,21 @@ def write_tokenizer(a: argparse.Namespace) -> None:
 
 def part(k: int, a: argparse.Namespace, vae, words: tokenizer.Tokenizer, faces: Faces) -> None:
     """Writes latentsK.npz: emb (M, 512) and emb_id (M,); and for each kind of picture, latents (N, 12, h, w), KIND_ids (N, P),
-    KIND_tok (N, 1 + P, L), KIND_edges (N, P), KIND_pts (N, P, 5, 2). Of pictures of one person, `per` in sixteen are taken."""
-    meta = np.load(a.data / f"meta{k}.npz")
+    KIND_tok (N, 1 + P, L), KIND_edges (N, P), KIND_box (N, P, 4) and KIND_pts (N, P, 5, 2) in pixels. Of pictures of one person, `per` in sixteen are taken."""
+    meta, target = np.load(a.data / f"meta{k}.npz"), a.out / f"latents{k}.npz"
     owner = meta["face_ids"]
     embedded = np.flatnonzero((owner < data.ALIKE) & (np.arange(len(owner)) % 2 == 0))
-    out = {"emb": faces.embed(np.load(a.data / f"cr{k}.npy", mmap_mode="r")[embedded]).astype(np.float16), "emb_id": owner[embedded]}
-    for kind, most in data.KINDS.items():
+    out = dict(np.load(target)) if a.faces else {}
+    out |= {"emb": faces.embed(np.load(a.data / f"cr{k}.npy", mmap_mode="r")[embedded]).astype(np.float16), "emb_id": owner[embedded]}
+    for kind, most in () if a.faces else data.KINDS.items():
         rgb = np.load(a.data / f"{kind}{k}.npy", mmap_mode="r")
         rows = np.arange(len(rgb))
         pick = rows[(most > 1) | (rows % ONE_IN < a.per)]
         out[kind] = encode(vae, rgb[pick]).half().numpy()
         texts = meta[kind + "_text"][pick]
         out[kind + "_tok"] = np.array([[words.encode(str(t)) for t in row] for row in texts], np.int16)
-        out |= {f"{kind}_{name}": meta[f"{kind}_{name}"][pick] for name in ("ids", "edges", "pts")}
-    np.savez(a.out / f"latents{k}.npz", **out)
+        out |= {f"{kind}_{name}": meta[f"{kind}_{name}"][pick] for name in ("ids", "edges", "box", "pts")}
+    data.save(target, **out)
 
 
 def main() -> None:
@@ -84,6 +86,7 @@ def main() -> None:
         a.add_argument(name, type=Path)
     a.add_argument("--per", type=int, default=10)
     a.add_argument("--parts", default="", help="which parts, by number; all unless given")
+    a.add_argument("--faces", action="store_true")
     a.add_argument("--fold", type=Path, metavar="VAE")
     a.add_argument("--learn", action="store_true")
     a = a.parse_args()

@@ -6,12 +6,14 @@ Half of the samples see the text alone, half also the identity tokens of *other*
 several people each has a caption, tokens and a strip of its own. Timesteps are drawn mostly in the middle. With --judge some of
 what the generator expects the clean picture to be is decoded, and its face must be the right one to the pack's embedder (as in
 PortraitBooth, Peng et al. 2023, arXiv:2312.06354). The learning rate follows the clock: it rises, stays, and falls in the last
-`--decay` of the time; `--decay 0` keeps it, for runs that go on. OUT gets last.pt and the running average ema.pt, every eight minutes.
+`--decay` of the time; `--decay 0` keeps it, for runs that go on. OUT gets last.pt and the running average ema.pt, and with --judge
+sheet.png, every eight minutes and when the run is interrupted or terminated.
 """
 from __future__ import annotations
 
 import argparse
 import copy
+import signal as signals
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,29 +21,34 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from . import vae as autoencoder
 from .data import KINDS
 from .device import DEVICE, cast, speed_up
-from .generator import Model, alphas
+from .generator import Model, alphas, generate
 from .muon import Muon, Team
 
 NO_TEXT, WITH_IDENTITY, UNIFORM = 0.1, 0.55, 0.15  # shares of the samples
 SAVE_MINUTES = 8
+STOP = 1e9  # the clock's time when somebody ended the run
 LARGEST = 16_000_000  # parameters that fit into the memory which ranks share
-ALONE, COMPANY = ["sq", "wd", "sq", "wd"], ["co2", "co3", "co2", "co0", "co2", "co4", "co2", "co3"]
+ALONE, COMPANY = ["sq", "wd"], ["co2", "co3", "co2", "co0", "co2", "co4", "co2", "co3"]
+FACE_WEIGHT = 4.0  # how much more a cell of a face counts than one of the rest
 JUDGED, JUDGED_UNTIL, JUDGE_WEIGHT = 12, 600, 0.15  # pictures a batch, the noisiest timestep, and the share of the loss
 
 
 @dataclass
 class Batch:
     """N pictures with K people each (one row for nobody): latents (N, 12, h, w), token ids (N * K, L), embeddings (N * K, 512),
-    the right ends of their strips (N, K), their landmarks (N, K, 5, 2) and the centroids of their embeddings (N, K, 512)."""
+    the right ends of their strips (N, K), how much each cell counts (N, 1, h, w) with mean 1, their landmarks (N, K, 5, 2) and the
+    centroids of their embeddings (N, K, 512)."""
 
     z: torch.Tensor
     ids: torch.Tensor
     embeddings: torch.Tensor
     edges: torch.Tensor
+    weights: torch.Tensor
     points: np.ndarray
     centroids: torch.Tensor
     people: int
@@ -56,7 +63,7 @@ class Data:
             raise SystemExit(f"train: {folder} has no latents; run prepare.py first")
         self.parts: dict[str, dict[str, np.ndarray]] = {}
         for kind, most in KINDS.items():
-            columns = {name: np.concatenate([f[kind + name] for f in files]) for name in ("", "_ids", "_tok", "_edges", "_pts")}
+            columns = {name: np.concatenate([f[kind + name] for f in files]) for name in ("", "_ids", "_tok", "_edges", "_box", "_pts")}
             count = (columns["_ids"] >= 0).sum(1)
             for k in np.unique(count):
                 self.parts[kind if most == 1 else f"{kind}{k}"] = {name: column[count == k] for name, column in columns.items()}
@@ -80,17 +87,23 @@ class Data:
         ids[0, 0] = last - 1
         return ids
 
-    def kind(self, step: int) -> str:
-        """What the pictures of a step are: four of five steps show one person."""
+    def kind(self, step: int, company: int) -> str:
+        """What the pictures of a step are: of one person, but in one of `company` steps of nobody or of several."""
         kinds = [k for k in COMPANY if k in self.parts]
-        return kinds[step // 5 % len(kinds)] if step % 5 == 4 and kinds else ALONE[step % 5 % 4]
+        if company and kinds and step % company == company - 1:
+            return kinds[step // company % len(kinds)]
+        return ALONE[step % 2]
 
     def batch(self, rng: np.random.Generator, kind: str, n: int) -> Batch:
-        """`n` pictures, every one once an epoch. Embeddings are of one to three other pictures of the same puppet."""
-        part = self.parts[kind]
+        """`n` pictures, every one once an epoch."""
+        count = len(self.parts[kind][""])
         if len(self.order[kind]) < n:
-            self.order[kind] = list(rng.permutation(len(part[""])))
-        pick = np.array([self.order[kind].pop() for _ in range(min(n, len(part[""])))])
+            self.order[kind] = list(rng.permutation(count))
+        return self.rows_of(rng, kind, np.array([self.order[kind].pop() for _ in range(min(n, count))]))
+
+    def rows_of(self, rng: np.random.Generator, kind: str, pick: np.ndarray) -> Batch:
+        """These pictures. Embeddings are of one to three other pictures of the same puppet."""
+        part = self.parts[kind]
         people = max(1, int((part["_ids"][pick[0]] >= 0).sum()))
         who = part["_ids"][pick][:, :people]
         shown = np.stack([self.embedding(rng, i) for i in who.ravel()])
@@ -100,12 +113,25 @@ class Data:
         ids = torch.from_numpy(tokens.reshape(-1, self.length).astype(np.int64)).to(DEVICE)
         edges = torch.from_numpy(part["_edges"][pick][:, :people]).to(DEVICE)
         centroids = torch.from_numpy(goal).view(len(pick), people, 512).to(DEVICE)
-        return Batch(z, ids, torch.from_numpy(shown).to(DEVICE), edges, part["_pts"][pick][:, :people], centroids, people)
+        weights = face_weights(part["_box"][pick], part["_ids"][pick] >= 0, z.shape[2:]).to(DEVICE)
+        return Batch(z, ids, torch.from_numpy(shown).to(DEVICE), edges, weights, part["_pts"][pick][:, :people], centroids, people)
 
     def embedding(self, rng: np.random.Generator, who: int) -> np.ndarray:
         if who < 0:
             return np.zeros(512, np.float32)
         return unit(self.embeddings[rng.choice(self.rows[who], rng.integers(1, 4))].mean(0))
+
+
+def face_weights(boxes: np.ndarray, real: np.ndarray, shape: torch.Size) -> torch.Tensor:
+    """How much each latent cell counts (N, 1, h, w), for boxes (N, P, 4) in pixels: faces more than the rest, 1 on the whole."""
+    h, w = shape
+    y, x = np.mgrid[:h, :w] * 8 + 4
+    inside = np.zeros((len(boxes), h, w), bool)
+    for person in range(boxes.shape[1]):
+        x0, y0, x1, y1 = (boxes[:, person, i, None, None] for i in range(4))
+        inside |= (x >= x0 - 4) & (x <= x1 + 4) & (y >= y0 - 4) & (y <= y1 + 4) & real[:, person, None, None]
+    weight = np.where(inside, FACE_WEIGHT, 1.0)
+    return torch.from_numpy(weight / weight.mean((1, 2), keepdims=True)).float()[:, None]
 
 
 def unit(e: np.ndarray) -> np.ndarray:
@@ -156,7 +182,7 @@ def loss_of(model: Model, signal: torch.Tensor, b: Batch, empty: torch.Tensor, j
     edges = b.edges if b.people > 1 else None
     with cast():
         p = model(z.contiguous(memory_format=torch.channels_last), t, torch.where(silent, empty, b.ids), b.embeddings, on, edges)
-    loss = F.mse_loss(p.float(), v)
+    loss = ((p.float() - v) ** 2 * b.weights).mean()
     some = torch.nonzero(known & (t < JUDGED_UNTIL))[:JUDGED, 0]
     if judge is None or not len(some) or not on.any():
         return loss, 0.0
@@ -183,6 +209,8 @@ def start(a: argparse.Namespace, data: Data) -> tuple[Model, Model]:
 
 def run(rank: int, a: argparse.Namespace, flat, barrier, clock: torch.Tensor) -> None:
     """One rank of the training; rank 0 keeps the clock, the average and the files."""
+    for wanted in (signals.SIGINT, signals.SIGTERM):  # main() tells when to stop
+        signals.signal(wanted, signals.SIG_IGN if a.ranks > 1 else lambda *_: clock.fill_(STOP))
     if a.ranks > 1:
         torch.set_num_threads(1)
     team, chief = Team(rank, a.ranks, flat, barrier), rank == 0
@@ -197,7 +225,7 @@ def run(rank: int, a: argparse.Namespace, flat, barrier, clock: torch.Tensor) ->
     everything, opts = list(model.parameters()), optimisers(model, a, team)
     begin, step, mean, unlike, saved = time.time(), 0, None, 1.0, 0.0
     while True:
-        if chief:
+        if chief and clock[0] < STOP:
             clock[0] = (time.time() - begin) / 60 / a.minutes
         team.meet()
         part = float(clock[0])
@@ -206,7 +234,7 @@ def run(rank: int, a: argparse.Namespace, flat, barrier, clock: torch.Tensor) ->
             break
         for opt, share in opts:
             opt.param_groups[0]["lr"] = a.lr * share * rate(part, a.warm, a.decay)
-        loss, verdict = loss_of(model, signal, data.batch(rng, data.kind(step), a.batch), empty, judge)
+        loss, verdict = loss_of(model, signal, data.batch(rng, data.kind(step, a.company), a.batch), empty, judge)
         loss.backward()
         team.average(everything)
         torch.nn.utils.clip_grad_norm_(everything, 1.0)
@@ -227,8 +255,10 @@ def run(rank: int, a: argparse.Namespace, flat, barrier, clock: torch.Tensor) ->
         if minutes - saved > SAVE_MINUTES:
             saved = minutes
             save(model, average, a.out)
+            sheet(average, judge, data, empty, a.out)
     if chief:
         save(model, average, a.out)
+        sheet(average, judge, data, empty, a.out)
         print("done", step, f"{mean:.4f}", flush=True)
 
 
@@ -243,6 +273,26 @@ def save(model: Model, average: Model, out: Path) -> None:
         (out / f"{name}.new").replace(out / f"{name}.pt")
 
 
+def sheet(average: Model, judge: Judge | None, data: Data, empty: torch.Tensor, out: Path) -> None:
+    """Pairs of a training picture and what is drawn from its caption and an embedding of its puppet, the same ones every time."""
+    if judge is None:
+        return
+    rows = []
+    for kind in ("sq", "wd", "co2"):
+        if kind not in data.parts or len(data.parts[kind][""]) < 6:
+            continue
+        b = data.rows_of(np.random.default_rng(0), kind, np.arange(6))
+        edges = b.edges if b.people > 1 else None
+        with torch.no_grad(), cast():
+            true = judge.vae.decode(b.z.contiguous(memory_format=torch.channels_last)).sample.float().clamp(-1, 1)
+        made = generate(average, judge.vae, b.ids, b.embeddings, empty, 1, b.z.shape[2:], 16, 4.5, 1.5, edges=edges)
+        pairs = torch.stack([true, made], 1).flatten(0, 1)
+        rows.append(((pairs + 1) * 127.5).round().byte().permute(2, 0, 3, 1).flatten(1, 2).cpu().numpy())
+    width = max(row.shape[1] for row in rows)
+    whole = np.concatenate([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
+    Image.fromarray(whole).save(out / "sheet.png")
+
+
 def main() -> None:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("prepared", type=Path)
@@ -251,6 +301,7 @@ def main() -> None:
     a.add_argument("--resume", action="store_true", help="go on from last.pt and ema.pt in OUT")
     a.add_argument("--pack", type=Path, help="start from an exported pack where there is nothing to resume")
     a.add_argument("--judge", type=Path, help="the pack whose VAE and embedder judge the faces")
+    a.add_argument("--company", type=int, default=8, help="one in so many steps shows nobody or several people; 0 for none")
     a.add_argument("--batch", type=int, default=64, help="samples a rank and step")
     a.add_argument("--lr", type=float, default=2e-3)
     a.add_argument("--ranks", type=int, default=2 if DEVICE == "cpu" else 1, help="processes; on a CPU two beat two threads")
@@ -265,6 +316,8 @@ def main() -> None:
         return
     import torch.multiprocessing as mp
 
+    for wanted in (signals.SIGINT, signals.SIGTERM):
+        signals.signal(wanted, lambda *_: clock.fill_(STOP))
     shared = torch.zeros(a.ranks, LARGEST).share_memory_()
     mp.spawn(run, (a, shared, mp.get_context("spawn").Barrier(a.ranks), clock), nprocs=a.ranks)
 

@@ -13,7 +13,7 @@ pytest.importorskip("diffusers")
 
 from safetensors.numpy import load_file
 
-from puppet import detector, embedder, export, initialisers, prepare, vae
+from puppet import classifier, detector, embedder, export, initialisers, lookalikes, prepare, vae
 from puppet.faces import Faces, letterbox
 from puppet.generator import Model
 from puppet.identity import identity
@@ -42,6 +42,32 @@ def test_the_detector_comes_back_from_its_onnx_file(faces):
         ours = net.eval()(torch.from_numpy(x))
     for a, b in zip(ours, faces.detector.run(None, {"input.1": x})):
         assert np.allclose(a.numpy(), b, atol=1e-3)
+
+
+def test_the_classifier_comes_back_from_its_onnx_file():
+    import onnxruntime
+
+    net = classifier.Classifier()
+    assert initialisers.resume(net, PACK / "attributes.onnx") is False
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 3, 128, 128)).astype(np.float32)
+    with torch.no_grad():
+        ours = net.eval()(torch.from_numpy(x))
+    for a, b in zip(ours, onnxruntime.InferenceSession(PACK / "attributes.onnx").run(None, {"input": x})):
+        assert np.allclose(a.numpy(), b, atol=1e-3)
+
+
+def test_look_alikes_are_told_apart_by_what_they_do_not_share():
+    rng = np.random.default_rng(0)
+    shared, own = rng.normal(size=(200, 1, 1, 8)), 0.4 * rng.normal(size=(200, 2, 1, 8))
+    e = np.concatenate([shared.repeat(2, 1).repeat(5, 2), own.repeat(5, 2)], -1) + 0.05 * rng.normal(size=(200, 2, 5, 16))
+
+    def alike(e):
+        a, b = (e[:, i, 0] / np.linalg.norm(e[:, i, 0], axis=1, keepdims=True) for i in (0, 1))
+        return (a * b).sum(1).mean()
+
+    weigh, mean = lookalikes.weighing(e, 0.45)
+    assert alike(e) > 0.7
+    assert alike((e - mean) @ weigh.T) < 0.2
 
 
 def test_a_pack_written_from_its_own_weights_is_the_same_pack(tmp_path):

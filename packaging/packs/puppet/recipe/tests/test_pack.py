@@ -31,7 +31,12 @@ def test_every_file_of_the_models_is_listed():
     listed = {m["file"] for m in TOML["model"]}
     folders = ("tokenizer", "text_encoder", "unet", "vae", "scheduler", "ip_adapter")
     there = {f.relative_to(PACK).as_posix() for folder in folders for f in (PACK / folder).iterdir()}
-    assert listed == there | {"model_index.json", "detector.onnx", "embedder.onnx"}
+    assert listed == there | {"model_index.json", "detector.onnx", "embedder.onnx", "attributes.onnx"}
+
+
+def test_no_file_tells_where_it_was_made():
+    for config in PACK.glob("*/config.json"):
+        assert "_name_or_path" not in config.read_text()
 
 
 def test_the_pack_stays_small():
