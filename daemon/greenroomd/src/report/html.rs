@@ -115,7 +115,9 @@ fn take_card(report: &Report, shot: &ShotReport, take: &TakeReport, thumbnails: 
 
 /// Who is nobody of the cast: `frames 12 to 40`, one after another.
 fn strangers(verdict: &Verdict) -> String {
-    let frames = |s: &Stranger| if s.first == s.last { format!("frame {}", s.first) } else { format!("frames {} to {}", s.first, s.last) };
+    let frames = |s: &Stranger| {
+        if s.first == s.last { format!("frame {}", s.first) } else { format!("frames {} to {}", s.first, s.last) }
+    };
     verdict.strangers.iter().map(frames).collect::<Vec<_>>().join(", ")
 }
 
