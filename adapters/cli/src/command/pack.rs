@@ -59,7 +59,7 @@ struct Add {
     keep_adapter: bool,
 }
 
-/// What https://github.com/deepinsight/insightface says of all its models, under "License" of the model zoo.
+/// What <https://github.com/deepinsight/insightface> says of all its models, under "License" of the model zoo.
 const INSIGHTFACE: &str = "InsightFace models: non-commercial research use only";
 
 impl Pack {
