@@ -6,9 +6,6 @@ Input (N, 3, 128, 128), RGB, (value - 127.5) / 127.5; one output (N, labels) per
 """
 from __future__ import annotations
 
-import argparse
-import math
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +18,7 @@ from torch import nn
 from . import data
 from .attributes import ATTRIBUTES, SIZE, square
 from .detector import Conv, Residual
-from .initialisers import resume
+from .fit import arguments, fit, prepare
 
 BATCH = 96
 MARKS = {"freckles": 2.0, "scar": 2.0, "eye_colour": 1.5}  # small things, which need more weight to be learnt in time
@@ -94,46 +91,20 @@ def report(net: Classifier, pictures: data.Pictures, count: int) -> dict[str, fl
     return {name: round(float(share), 3) for name, share in zip(ATTRIBUTES, right / count)}
 
 
-def train(a: argparse.Namespace) -> None:
-    torch.set_num_threads(a.threads)
-    cv2.setNumThreads(1)
-    torch.manual_seed(0)
+def main() -> None:
+    a = arguments(__doc__, minutes=20, parts=10, lr=2e-3)
+    prepare(a)
     rng, kinds = np.random.default_rng(0), ("sq", "wd", "co")
     pictures, held, net = data.Pictures(a.data, a.parts, kinds), data.Pictures(a.held, 2, kinds), Classifier()
-    norms = resume(net, a.resume)
-    net = net.to(memory_format=torch.channels_last).train(norms)
-    opt = torch.optim.AdamW(net.parameters(), lr=a.lr, weight_decay=5e-3)
-    begin, step, shown = time.time(), 0, 0.0
-    while (part := (time.time() - begin) / 60 / a.minutes) < 1:
-        opt.param_groups[0]["lr"] = a.lr * min(1, part / 0.05 + 0.02) * (0.5 + 0.5 * math.cos(math.pi * part))
+
+    def loss_of_batch(net: Classifier) -> torch.Tensor:
         x, y = batch(pictures, rng, BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             out = net(x.contiguous(memory_format=torch.channels_last))
-        losses = (MARKS.get(name, 1.0) * F.cross_entropy(o.float(), y[:, i]) for i, (name, o) in enumerate(zip(ATTRIBUTES, out)))
-        loss = sum(losses)
-        opt.zero_grad()
-        loss.backward()
-        opt.step()
-        step += 1
-        if step % 100 == 0:
-            print(step, f"loss {loss.item():.3f} {step * BATCH / (time.time() - begin):.0f} squares/s", flush=True)
-        if part - shown > 0.2:
-            shown = part
-            print(report(net, held, 4), flush=True)
-            export(net, a.out)
-            net.train(norms)
-    print(step, report(net, held, 20), flush=True)
-    torch.save(net.state_dict(), a.out.with_suffix(".pt"))
-    export(net, a.out)
+        return sum(MARKS.get(name, 1.0) * F.cross_entropy(o.float(), y[:, i]) for i, (name, o) in enumerate(zip(ATTRIBUTES, out)))
+
+    fit(net, a, loss_of_batch, lambda last: report(net, held, 20 if last else 4), export, BATCH, weight_decay=5e-3)
 
 
 if __name__ == "__main__":
-    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("data", "held", "out"):
-        a.add_argument(name, type=Path)
-    a.add_argument("--minutes", type=float, default=20)
-    a.add_argument("--threads", type=int, default=1)
-    a.add_argument("--parts", type=int, default=10)
-    a.add_argument("--lr", type=float, default=2e-3)
-    a.add_argument("--resume", type=Path, help="an attributes.onnx or .pt to go on from")
-    train(a.parse_args())
+    main()

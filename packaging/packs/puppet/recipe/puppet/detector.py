@@ -6,9 +6,6 @@ Input (1, 3, H, W), RGB, (value - 127.5) / 128, H and W multiples of 32. faces.p
 """
 from __future__ import annotations
 
-import argparse
-import math
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +17,7 @@ from torch import nn
 
 from . import data
 from .faces import ANCHORS, STRIDES, decode, intersection_over_union, suppress
-from .initialisers import resume
+from .fit import arguments, fit, prepare
 
 SIZE = 256
 BATCH = 12
@@ -222,47 +219,20 @@ def report(net: Detector, scenes: Scenes, count: int) -> dict[str, float]:
     return {k: round(v, 4) for k, v in figures.items()}
 
 
-def train(a: argparse.Namespace) -> None:
-    torch.set_num_threads(a.threads)
-    cv2.setNumThreads(1)
-    torch.manual_seed(0)
+def main() -> None:
+    a = arguments(__doc__, minutes=30, parts=4, lr=2.5e-3)
+    prepare(a)
     rng = np.random.default_rng(0)
     scenes, held, net = Scenes(a.data, a.parts), Scenes(a.held, 2), Detector()
-    norms = resume(net, a.resume)
-    # Norms learn their statistics only from scratch: the strides share a tower, so a batch's are not those of eval mode.
-    net = net.to(memory_format=torch.channels_last).train(norms)
-    opt = torch.optim.AdamW(net.parameters(), lr=a.lr, weight_decay=1e-3)
-    begin, step, shown = time.time(), 0, 0.0
-    while (part := (time.time() - begin) / 60 / a.minutes) < 1:
-        opt.param_groups[0]["lr"] = a.lr * min(1, part / 0.05 + 0.02) * (0.5 + 0.5 * math.cos(math.pi * part))
+
+    def loss_of_batch(net: Detector) -> torch.Tensor:
         x, faces = scenes.batch(rng, BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             maps = net.maps(x.contiguous(memory_format=torch.channels_last))
-        loss = loss_of(maps, faces)
-        opt.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        opt.step()
-        step += 1
-        if step % 100 == 0:
-            print(step, f"loss {loss.item():.3f} {step * BATCH / (time.time() - begin):.0f} scenes/s", flush=True)
-        if part - shown > 0.2:
-            shown = part
-            print(report(net, held, 100), flush=True)
-            export(net, a.out)
-            net.train(norms)
-    print(step, report(net, held, 300), flush=True)
-    torch.save(net.state_dict(), a.out.with_suffix(".pt"))
-    export(net, a.out)
+        return loss_of(maps, faces)
+
+    fit(net, a, loss_of_batch, lambda last: report(net, held, 300 if last else 100), export, BATCH, weight_decay=1e-3, clip=5.0)
 
 
 if __name__ == "__main__":
-    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("data", "held", "out"):
-        a.add_argument(name, type=Path)
-    a.add_argument("--minutes", type=float, default=30)
-    a.add_argument("--threads", type=int, default=1)
-    a.add_argument("--parts", type=int, default=4)
-    a.add_argument("--lr", type=float, default=2.5e-3)
-    a.add_argument("--resume", type=Path, help="a detector.onnx or .pt to go on from")
-    train(a.parse_args())
+    main()
