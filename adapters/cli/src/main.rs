@@ -19,6 +19,7 @@ mod output;
 mod packs;
 mod progress;
 mod settings;
+mod shot_file;
 mod summary;
 mod upload;
 

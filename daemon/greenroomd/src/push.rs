@@ -7,6 +7,7 @@ use greenroom_domain::{
 use greenroom_schedule::{ScriptPlan, compile_profile, compile_script};
 use greenroom_store::{Batch, StoreError, Unique};
 use greenroom_story::{Cast, Direction};
+use std::collections::BTreeMap;
 
 use crate::{
     clock,
@@ -30,12 +31,13 @@ pub(crate) struct Pushed<T> {
     pub notes: Vec<String>,
 }
 
-/// Turns a script that is already here into a job.
+/// Turns a script that is already here into a job; `pictures` are the files that it names.
 pub(crate) async fn script(
     farm: &Farm,
     project: &Project,
     file: &str,
     script: Digest,
+    pictures: &BTreeMap<String, Digest>,
 ) -> Result<Pushed<Job>, LedgerError> {
     let bytes = farm.artifacts.get_bytes(script, SCRIPT_LIMIT).await.map_err(|e| too_large(file, &e))?;
     let characters = farm.store.characters(project.id).await?;
@@ -44,7 +46,7 @@ pub(crate) async fn script(
     let text = greenroom_story::decode_script(&bytes, file)?;
     let direction = Direction { fps: project.settings.fps };
     let breakdown = if file.to_ascii_lowercase().ends_with(".toml") {
-        greenroom_story::parse_shot(&text, file, &cast, &farm.pack, &direction)?
+        greenroom_story::parse_shot(&text, file, &cast, &farm.pack, &direction, pictures)?
     } else {
         greenroom_story::break_down(&text, file, &cast, &farm.pack, &direction)?
     };

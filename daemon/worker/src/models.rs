@@ -1,10 +1,11 @@
 //! The pack's models: each is checked against its digest, loaded when a task first needs it, and kept.
 
-use greenroom_diffusion::{Device, StableDiffusion};
+use greenroom_diffusion::{ControlNet, Device, StableDiffusion};
 use greenroom_domain::{Digest, ModelFile, ModelRole, ModelsUsed, Pack, Problem, ProblemKind};
 use greenroom_identity::{Detector, Embedder, init_runtime};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::fault::Fault;
 
@@ -18,6 +19,7 @@ pub(crate) struct Models {
     detector: Option<Detector>,
     embedder: Option<Embedder>,
     diffusion: Option<StableDiffusion>,
+    control: Option<Arc<ControlNet>>,
 }
 
 impl Models {
@@ -27,7 +29,7 @@ impl Models {
         let text = std::fs::read_to_string(&file).map_err(|e| broken(&file, e))?;
         let pack = Pack::parse(&text, &file.display().to_string())?;
         let folder = folder.to_owned();
-        Ok(Self { pack, folder, onnxruntime, threads, detector: None, embedder: None, diffusion: None })
+        Ok(Self { pack, folder, onnxruntime, threads, detector: None, embedder: None, diffusion: None, control: None })
     }
 
     /// The face detector and the face embedder.
@@ -62,6 +64,19 @@ impl Models {
             self.diffusion = Some(StableDiffusion::open(&self.folder, adapter.as_deref(), &Device::Cpu)?);
         }
         self.diffusion.as_ref().ok_or_else(|| unreachable!("it was opened above"))
+    }
+
+    /// The generator's ControlNet.
+    pub(crate) fn control(&mut self) -> Result<Arc<ControlNet>, Fault> {
+        if let Some(control) = &self.control {
+            return Ok(Arc::clone(control));
+        }
+        self.checked(ModelRole::Controlnet)?;
+        let folder = self.pack.diffusion.control.as_ref().map(|control| self.folder.join(&control.folder));
+        let folder = folder.ok_or_else(|| broken(&self.folder.join("pack.toml"), "it has no ControlNet"))?;
+        let control = Arc::new(self.diffusion()?.open_control(&folder)?);
+        self.control = Some(Arc::clone(&control));
+        Ok(control)
     }
 
     /// What goes into verdicts.

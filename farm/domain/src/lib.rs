@@ -27,8 +27,8 @@ pub use input::{Channels, DetectorInput, EmbedderInput};
 pub use job::{Job, JobState, ShotOutcome};
 pub use onnx::OnnxKind;
 pub use pack::{
-    AttributeDefaults, Calibration, DiffusionDefaults, IdentityDefaults, ModelFile, ModelRole, Pack, Slot, SlotScope,
-    Vocabulary,
+    AttributeDefaults, Calibration, ControlDefaults, DiffusionDefaults, IdentityDefaults, ModelFile, ModelRole, Pack,
+    Slot, SlotScope, Vocabulary,
 };
 pub use problem::{Problem, ProblemKind};
 pub use project::{Project, Settings};

@@ -69,6 +69,8 @@ pub enum ModelRole {
     Scheduler,
     /// IP-Adapter weights.
     IpAdapter,
+    /// ControlNet (weights or config); needs `diffusion.control`.
+    Controlnet,
     /// `model_index.json`.
     Index,
 }
@@ -179,6 +181,19 @@ pub struct DiffusionDefaults {
     pub negative: String,
     /// How many characters the model can draw in one picture.
     pub max_characters: u32,
+    /// The pictures that its ControlNet follows; none where the pack has no ControlNet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlDefaults>,
+}
+
+/// The pictures that a ControlNet follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlDefaults {
+    /// What they show, for people: `depth`, `pose`, `lines`.
+    pub shows: String,
+    /// Where the ControlNet's `config.json` and weights lie in the pack.
+    pub folder: String,
 }
 
 /// Turns prose into the words a model knows. All of it is data: see [`Slot`].
@@ -234,7 +249,7 @@ impl Pack {
     ///
     /// # Errors
     /// A [`Problem`] that names the field, where the text is not TOML, a field is unknown or missing, an anchor does not
-    /// rise, a model's input makes no numbers, the attributes' table and model do not come together, or a caption part names a slot that does not exist.
+    /// rise, a model's input makes no numbers, the attributes' or the ControlNet's table and model do not come together, or a caption part names a slot that does not exist.
     pub fn parse(text: &str, subject: &str) -> Result<Self, Problem> {
         let bad = |cause: String| {
             Problem::invalid("read pack", subject, cause, "take pack.toml from the pack's release, or fix the field")
@@ -258,6 +273,9 @@ impl Pack {
         }
         if let Some(fault) = pack.attributes.as_ref().and_then(AttributeDefaults::fault) {
             return Err(bad(fault));
+        }
+        if pack.diffusion.control.is_some() != pack.files(ModelRole::Controlnet).next().is_some() {
+            return Err(bad("diffusion.control and a model with role = \"controlnet\" need each other".into()));
         }
         for name in pack.vocabulary.parts.iter().flatten().flat_map(|part| placeholders(part)) {
             if name != "a" && !pack.vocabulary.slots.contains_key(name) {

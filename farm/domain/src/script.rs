@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-use crate::Frames;
+use crate::{Digest, Frames};
 
 /// A whole script, broken down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,6 +133,9 @@ pub struct Shot {
     pub duration: Frames,
     /// The caption for the model, made by pack data.
     pub prompt: Prompt,
+    /// A picture whose shapes the shot keeps to, of the kind that the pack's ControlNet follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Digest>,
 }
 
 /// How near the camera is.

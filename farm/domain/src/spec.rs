@@ -90,6 +90,9 @@ pub struct GenerateSpec {
     pub steps: u32,
     /// Classifier-free guidance scale.
     pub guidance: f32,
+    /// The picture whose shapes every keyframe keeps to, for the pack's ControlNet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Digest>,
 }
 
 /// Whom a generated picture should show.

@@ -119,6 +119,7 @@ impl ScriptPlan {
             camera: shot.camera,
             steps: self.diffusion.steps,
             guidance: self.diffusion.guidance,
+            control: shot.control,
         }
     }
 

@@ -31,6 +31,7 @@ pub(crate) fn plan(shots: u32) -> ScriptPlan {
         mood: None,
         duration: Frames(48),
         prompt: Prompt::default(),
+        control: None,
     };
     let heading =
         Heading { text: "INT. LAB".into(), setting: Setting::Interior, place: "LAB".into(), time: TimeOfDay::Day };
@@ -46,6 +47,7 @@ pub(crate) fn plan(shots: u32) -> ScriptPlan {
             chain_strength: 0.5,
             negative: String::new(),
             max_characters: 1,
+            control: None,
         },
         cast: vec![CastMember { character: "MARA".into(), profile: Digest::of(b"mara") }],
         breakdown: Breakdown {

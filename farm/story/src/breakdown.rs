@@ -121,6 +121,7 @@ impl Maker<'_> {
             mood,
             duration: self.direction.fps.frames_in(draft.seconds()),
             prompt,
+            control: None,
         }
     }
 

@@ -1,7 +1,8 @@
 //! `shot.toml`: shots without a script.
 
-use greenroom_domain::{Breakdown, CameraMove, Framing, Heading, Line, Pack, Problem, Scene, Shot, ShotKey};
+use greenroom_domain::{Breakdown, CameraMove, Digest, Framing, Heading, Line, Pack, Problem, Scene, Shot, ShotKey};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 use crate::caption::{Captioner, Picture};
 use crate::shots::Draft;
@@ -23,9 +24,11 @@ use crate::{Cast, Direction, heading, prose, tone, wardrobe};
 /// dialogue = [{ character = "MARA", parenthetical = "whispering", text = "It works." }]   # optional
 /// mood = "tense"                     # optional
 /// seconds = 3.0                      # optional, 1 to 20; else by the rules for scripts
+/// control = "depth.png"              # optional: a picture whose shapes the shot keeps to, for packs with a ControlNet
 /// ```
 ///
-/// Consecutive shots of one place and time make a scene. Every other field is refused.
+/// Consecutive shots of one place and time make a scene. Every other field is refused. `pictures` are the files that came with
+/// it, by the names that it uses.
 ///
 /// # Errors
 /// A [`Problem`] of the step `read shot` that names the shot and the field.
@@ -35,6 +38,7 @@ pub fn parse_shot(
     cast: &[Cast],
     pack: &Pack,
     direction: &Direction,
+    pictures: &BTreeMap<String, Digest>,
 ) -> Result<Breakdown, Problem> {
     let bad = |cause: String, remedy: &str| Problem::invalid("read shot", name, cause, remedy);
     let file: File =
@@ -52,7 +56,9 @@ pub fn parse_shot(
         }
         if let Some(scene) = scenes.last_mut() {
             let key = ShotKey { scene: scene.number, shot: scene.shots.len() as u32 + 1 };
+            let control = entry.control(pack, pictures).map_err(refuse)?;
             let shot = entry.shot(key, &scene.heading, cast, &captioner, pack, direction).map_err(refuse)?;
+            let shot = Shot { control, ..shot };
             scene.shots.push(shot);
         }
     }
@@ -83,6 +89,7 @@ struct Entry {
     dialogue: Vec<Said>,
     mood: Option<String>,
     seconds: Option<f64>,
+    control: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +115,16 @@ impl Entry {
             return Err((format!("`time` is `{time}`, which is no time of day"), "write day, dusk or night"));
         }
         Ok(heading)
+    }
+
+    fn control(&self, pack: &Pack, pictures: &BTreeMap<String, Digest>) -> Result<Option<Digest>, Refusal> {
+        let Some(file) = &self.control else { return Ok(None) };
+        if pack.diffusion.control.is_none() {
+            let cause = format!("`control` is `{file}`, and pack {} has no ControlNet", pack.name);
+            return Err((cause, "take `control` out, or use a pack that has one"));
+        }
+        let picture = pictures.get(file).copied().map(Some);
+        picture.ok_or_else(|| (format!("`control` is `{file}`, which was not sent"), "push the file with the shot"))
     }
 
     fn shot(
@@ -176,6 +193,7 @@ impl Entry {
             mood,
             duration,
             prompt,
+            control: None,
         })
     }
 }

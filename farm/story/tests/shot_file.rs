@@ -3,11 +3,11 @@
 mod common;
 
 use common::{brief, cast, drawing, pack};
-use greenroom_domain::{Breakdown, Fps, Frames, Problem};
+use greenroom_domain::{Breakdown, ControlDefaults, Digest, Fps, Frames, Pack, Problem};
 use greenroom_story::{Direction, parse_shot};
 
 fn read(text: &str) -> Result<Breakdown, Problem> {
-    parse_shot(text, "pick-ups/shot.toml", &cast(), pack(), &Direction { fps: Fps::FILM })
+    parse_shot(text, "pick-ups/shot.toml", &cast(), pack(), &Direction { fps: Fps::FILM }, &[].into())
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn two_who_must_be_recognised_have_a_caption_each_and_the_place_one_of_its_own()
         "#;
     assert!(read(text).unwrap_err().cause.ends_with("pack puppet draws 1 a picture"));
     let direction = Direction { fps: Fps::FILM };
-    let breakdown = parse_shot(text, "shot.toml", &cast(), &drawing(2), &direction).unwrap();
+    let breakdown = parse_shot(text, "shot.toml", &cast(), &drawing(2), &direction, &[].into()).unwrap();
     let prompt = &breakdown.shots().next().unwrap().prompt;
     assert_eq!(prompt.positive, "medium shot, library, night");
     let people: Vec<_> = prompt.people.iter().map(|p| (p.character.as_str(), p.positive.as_str())).collect();
@@ -87,4 +87,23 @@ fn a_wrong_shot_is_refused_by_its_number_and_field() {
     assert!(cause("[[shot]]\nplace = 'A'\nlens = 'long'").contains("unknown field `lens`"));
     let two = "[[shot]]\nplace = 'A'\ncast = ['MARA', 'TOBIN']\nexpected = ['MARA', 'TOBIN']";
     assert_eq!(cause(two), "shot 1: `expected` names 2, and pack puppet draws 1 a picture");
+}
+
+#[test]
+fn a_shot_keeps_to_a_picture_that_came_with_it() {
+    let text = "[[shot]]\nplace = 'A'\ncontrol = 'depth/1.png'\n[[shot]]\nplace = 'A'";
+    let mut pack = pack().clone();
+    pack.diffusion.control = None;
+    let read = |pack: &Pack, pictures: &[(&str, Digest)]| {
+        let pictures = pictures.iter().map(|(name, digest)| ((*name).to_owned(), *digest)).collect();
+        parse_shot(text, "shot.toml", &cast(), pack, &Direction { fps: Fps::FILM }, &pictures)
+    };
+    let picture = Digest::of(b"depth");
+    let cause = read(&pack, &[("depth/1.png", picture)]).unwrap_err().cause;
+    assert_eq!(cause, "shot 1: `control` is `depth/1.png`, and pack puppet has no ControlNet");
+    pack.diffusion.control = Some(ControlDefaults { shows: "depth".into(), folder: "controlnet".into() });
+    let cause = read(&pack, &[]).unwrap_err().cause;
+    assert_eq!(cause, "shot 1: `control` is `depth/1.png`, which was not sent");
+    let breakdown = read(&pack, &[("depth/1.png", picture)]).unwrap();
+    assert_eq!(breakdown.shots().map(|s| s.control).collect::<Vec<_>>(), [Some(picture), None]);
 }

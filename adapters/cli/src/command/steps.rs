@@ -12,6 +12,7 @@ use crate::{
     follow::follow,
     names::{self, ProjectName},
     output::{JobView, Output},
+    shot_file,
     upload::{self, LocalFile},
 };
 
@@ -94,11 +95,15 @@ pub(super) async fn push(
     script: &Path,
 ) -> Result<(v1::Job, v1::PushScriptResponse), Problem> {
     let file = LocalFile::hash(script, "read script")?;
-    send(farm, output, std::slice::from_ref(&file)).await?;
+    let pictures = shot_file::pictures(script)?;
+    let files: Vec<_> = [file.clone()].into_iter().chain(pictures.values().cloned()).collect();
+    send(farm, output, &files).await?;
+    let named = |(name, file): (String, LocalFile)| v1::NamedArtifact { name, digest: file.digest.to_string() };
     let request = v1::PushScriptRequest {
         parent: project.to_string(),
         file_name: file.name(),
         script_digest: file.digest.to_string(),
+        pictures: pictures.into_iter().map(named).collect(),
     };
     let mut answer = match farm.jobs().push_script(request).await {
         Ok(answer) => answer.into_inner(),

@@ -2,6 +2,7 @@
 
 use greenroom_domain::{Job, JobId, Project};
 use greenroom_proto::v1::{self, job_service_server::JobService};
+use std::collections::BTreeMap;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -43,11 +44,15 @@ impl JobService for Api {
         let request = request.into_inner();
         let project = self.project(&request.parent).await?;
         let script = convert::digest(&request.script_digest)?;
-        let missing_digests = self.missing(&[script]).await?;
+        let named = |p: &v1::NamedArtifact| Ok((p.name.clone(), convert::digest(&p.digest)?));
+        let pictures = request.pictures.iter().map(named).collect::<Result<BTreeMap<_, _>, Status>>()?;
+        let needed: Vec<_> = [script].into_iter().chain(pictures.values().copied()).collect();
+        let missing_digests = self.missing(&needed).await?;
         if !missing_digests.is_empty() {
             return Ok(Response::new(v1::PushScriptResponse { missing_digests, ..Default::default() }));
         }
-        let pushed = push::script(&self.0, &project, &request.file_name, script).await.map_err(|e| ledger(&e))?;
+        let pushed = push::script(&self.0, &project, &request.file_name, script, &pictures).await;
+        let pushed = pushed.map_err(|e| ledger(&e))?;
         let job = Some(self.show_job(&project, &pushed.value, true).await?);
         let answer =
             v1::PushScriptResponse { job, created: pushed.created, notes: pushed.notes, missing_digests: vec![] };

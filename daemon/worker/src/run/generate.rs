@@ -1,9 +1,11 @@
 //! Shot → take: keyframes, the frames between them, the camera move.
 
-use greenroom_diffusion::{IdentityTokens, Latent, Person, Region, Request, Start};
-use greenroom_domain::{GenerateSpec, IdentityPrompt, Keyframing, ModelRole, PersonCaption, Pixels, TaskOutput};
+use greenroom_diffusion::{Control, IdentityTokens, Latent, Person, Region, Request, Start};
+use greenroom_domain::{
+    Digest, GenerateSpec, IdentityPrompt, Keyframing, ModelRole, PersonCaption, Pixels, TaskOutput,
+};
 use greenroom_media::{Inbetween, TakeWriter, camera_frame, keyframe_positions};
-use image::{RgbImage, imageops};
+use image::{DynamicImage, RgbImage, imageops};
 use std::{ops::ControlFlow, path::Path};
 
 use super::{Bench, Progress};
@@ -23,6 +25,7 @@ pub(super) fn run(
     let people = people(spec, &mut |who| tokens(bench, who))?;
     let native = nearest_shape(&bench.models.pack.diffusion.native_sizes, spec.size);
     let total = spec.duration.0;
+    let control = spec.control.map(|picture| control(bench, picture, native)).transpose()?;
     let positions = match spec.keyframes {
         Keyframing::Still => vec![0],
         Keyframing::Chain { every, .. } => keyframe_positions(total, every.0),
@@ -44,7 +47,7 @@ pub(super) fn run(
             start: last.take().map(|latent| Start { latent, strength: strength(spec) }),
             identity: identity.clone(),
             people: people.clone(),
-            control: None,
+            control: control.clone(),
         };
         let mut step = |done: greenroom_diffusion::StepDone| -> ControlFlow<()> {
             let part = (number as f32 + done.step as f32 / done.of as f32) / positions.len() as f32;
@@ -72,6 +75,13 @@ pub(super) fn run(
         keyframes: positions.len() as u32,
         timings: timings.seconds(),
     })
+}
+
+/// The picture to keep to, cut about its middle to the shape of what is made.
+fn control(bench: &mut Bench, picture: Digest, native: Pixels) -> Result<Control, Fault> {
+    let picture = bench.picture(picture, "control picture")?;
+    let shape = DynamicImage::from(picture).resize_to_fill(native.width, native.height, imageops::FilterType::Triangle);
+    Ok(Control { net: bench.models.control()?, picture: shape.to_rgb8(), scale: 1.0 })
 }
 
 /// None where the pack has no IP-Adapter: then the caption alone says who it is.
@@ -146,7 +156,7 @@ fn nearest_shape(sizes: &[(u32, u32)], asked: Pixels) -> Pixels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use greenroom_domain::{CameraMove, Digest, Fps, Frames, Prompt, Seed, ShotKey};
+    use greenroom_domain::{CameraMove, Fps, Frames, Prompt, Seed, ShotKey};
 
     fn spec(prompt: Prompt, people: Vec<IdentityPrompt>) -> GenerateSpec {
         GenerateSpec {
@@ -164,6 +174,7 @@ mod tests {
             camera: CameraMove::Static,
             steps: 1,
             guidance: 1.0,
+            control: None,
         }
     }
 

@@ -1600,7 +1600,7 @@ pub struct Task {
     #[prost(uint64, tag = "7")]
     pub attempts: u64,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PushScriptRequest {
     /// `projects/{project}`.
     #[prost(string, tag = "1")]
@@ -1611,6 +1611,19 @@ pub struct PushScriptRequest {
     /// SHA-256 of the file, which must have been uploaded.
     #[prost(string, tag = "3")]
     pub script_digest: ::prost::alloc::string::String,
+    /// The pictures that a shot file names (`control`), which must have been uploaded; none for other scripts.
+    #[prost(message, repeated, tag = "4")]
+    pub pictures: ::prost::alloc::vec::Vec<NamedArtifact>,
+}
+/// An uploaded file and what another file calls it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NamedArtifact {
+    /// As it is written there: `depth/1.png`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// SHA-256 of its bytes.
+    #[prost(string, tag = "2")]
+    pub digest: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PushScriptResponse {
