@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
 
 mod cast;
+mod controlled;
 mod drawn;
 mod made;
 mod models;
@@ -66,7 +67,8 @@ fn measure(args: &Args) -> Result<(), Fault> {
         eprintln!("the pack has no attribute classifier: attribute_accuracy and caption_followed are left out");
     }
     let cast = drawn::measure(&mut models, &truth, &args.drawings)?;
-    made::measure(&mut models, &truth, &cast)
+    made::measure(&mut models, &truth, &cast)?;
+    controlled::measure(&mut models, &truth, &cast, &args.drawings)
 }
 
 /// Prints a figure, or says that there was nothing to measure it on.

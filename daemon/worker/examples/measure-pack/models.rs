@@ -1,13 +1,16 @@
 //! The pack's models, opened as a worker opens them.
 
-use greenroom_diffusion::{Device, StableDiffusion};
+use greenroom_diffusion::{ControlNet, Device, StableDiffusion};
 use greenroom_domain::{CameraMove, Digest, ModelRole, ModelsUsed, Pack, Pixels};
 use greenroom_identity::{
     AttributeClassifier, Detector, Embedder, Embedding, Face, Point, align, distinct, init_runtime,
 };
 use greenroom_media::camera_frame;
 use image::RgbImage;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::Fault;
 
@@ -56,6 +59,12 @@ impl Models {
     pub(crate) fn diffusion(&self) -> Result<StableDiffusion, Fault> {
         let adapter = self.pack.files(ModelRole::IpAdapter).next().map(|file| self.folder.join(&file.file));
         Ok(StableDiffusion::open(&self.folder, adapter.as_deref(), &Device::Cpu)?)
+    }
+
+    /// Opens the generator's ControlNet; none where the pack has none.
+    pub(crate) fn control(&self, diffusion: &StableDiffusion) -> Result<Option<Arc<ControlNet>>, Fault> {
+        let folder = self.pack.diffusion.control.as_ref().map(|control| self.folder.join(&control.folder));
+        Ok(folder.map(|folder| diffusion.open_control(&folder)).transpose()?.map(Arc::new))
     }
 
     /// Every face that the gate would look at, best first.

@@ -12,6 +12,7 @@ use crate::Fault;
 pub(crate) struct Truth {
     pub(crate) pictures: Vec<Picture>,
     pub(crate) prompts: Vec<Prompt>,
+    pub(crate) guides: Vec<Guide>,
 }
 
 /// A drawing.
@@ -64,6 +65,19 @@ pub(crate) struct Prompt {
     pub(crate) time: String,
     pub(crate) width: u32,
     pub(crate) height: u32,
+}
+
+/// A picture for a ControlNet, and where it asks for a face.
+#[derive(Deserialize)]
+pub(crate) struct Guide {
+    /// Path below the folder of `truth.json`.
+    pub(crate) file: String,
+    pub(crate) identity: u64,
+    /// The caption, in the pack's words.
+    pub(crate) text: String,
+    /// Pixels of the guide.
+    #[serde(rename = "box")]
+    pub(crate) bbox: [f32; 4],
 }
 
 impl Truth {
@@ -140,7 +154,7 @@ mod tests {
                        "attributes": {"glasses": "round"}}"#;
         let text = format!(
             r#"{{"pictures": [{{"file": "faces/1.png", "set": "faces", "place": "forest", "time": "day", "faces": [{face}]}}],
-                "prompts": []}}"#
+                "prompts": [], "guides": []}}"#
         );
         serde_json::from_str(&text).unwrap()
     }

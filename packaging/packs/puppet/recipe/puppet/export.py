@@ -1,6 +1,7 @@
 """Writes a trained generator into the pack, in the layouts that other programs read, and pack.toml anew: one command.
 
-    python -m puppet.export PACK [--generator GEN/ema.pt] [--vae VAE] [--detector X.onnx] [--embedder X.onnx] [--attributes X.onnx]
+    python -m puppet.export PACK [--generator GEN/ema.pt] [--control CTL/ema.pt] [--vae VAE] [--detector X.onnx] [--embedder X.onnx]
+        [--attributes X.onnx]
 
 PACK is a Stable Diffusion folder of diffusers (fp16 safetensors) with an IP-Adapter-FaceID file and three ONNX files beside it.
 What is not given stays as it is; tokenizer and configs of a new pack come with --tokenizer.
@@ -65,16 +66,30 @@ def write_vae(target: Path, folder: Path) -> None:
     from .vae import load
 
     load(folder).half().save_pretrained(target / "vae", variant="fp16")
-    config = target / "vae/config.json"
+    forget_origin(target / "vae/config.json")
+
+
+def write_control(target: Path, checkpoint: Path) -> None:
+    """The ControlNet in half precision."""
+    from .control import empty
+
+    net = empty()
+    net.load_state_dict(torch.load(checkpoint, map_location="cpu"))
+    net.half().save_pretrained(target / "controlnet", variant="fp16")
+    forget_origin(target / "controlnet/config.json")
+
+
+def forget_origin(config: Path) -> None:
+    """Where a model was trained is nobody's business."""
     said = json.loads(config.read_text())
-    said.pop("_name_or_path", None)  # where it was trained is nobody's business
+    said.pop("_name_or_path", None)
     config.write_text(json.dumps(said, indent=2))
 
 
 def main() -> None:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("pack", type=Path)
-    for name in ("generator", "vae", "detector", "embedder", "attributes", "tokenizer"):
+    for name in ("generator", "control", "vae", "detector", "embedder", "attributes", "tokenizer"):
         a.add_argument(f"--{name}", type=Path)
     a = a.parse_args()
     a.pack.mkdir(parents=True, exist_ok=True)
@@ -82,6 +97,8 @@ def main() -> None:
         shutil.copytree(a.tokenizer, a.pack / "tokenizer", dirs_exist_ok=True)
     if a.generator:
         write_generator(a.pack, a.generator)
+    if a.control:
+        write_control(a.pack, a.control)
     if a.vae:
         write_vae(a.pack, a.vae)
     for name in ("detector", "embedder", "attributes"):

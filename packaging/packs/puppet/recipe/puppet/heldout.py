@@ -3,7 +3,8 @@
     python -m puppet.heldout OUT [--ids 200] [--characters 24]
 
 OUT gets PNG files and truth.json: `pictures` (file, set, place, time, and for every face identity, like, box, landmarks and
-attributes) and `prompts` (identity, shot, text, attributes, place, time, width, height) of the first `--characters` identities.
+attributes), and of the first `--characters` identities `prompts` (identity, shot, text, attributes, place, time, width, height)
+and `guides` (file of a depth picture, identity, text, and the box of the face that it asks for).
 Sets: three large `references` of each identity, six `faces`, two `lookalikes` (of one other puppet that every caption describes
 in the same words; `like` says of whom), and `scenes` of nobody up to four people.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from PIL import Image
 
 from .attributes import labels
+from .depth import depth
 from .identity import Identity, identity, look_alike
 from .picture import SQUARE, WIDE, Sample, company_of, draw, sample
 from .prompts import prompts
@@ -79,6 +81,14 @@ def asked(count: int) -> list[dict]:
     ]
 
 
+def guides(count: int):
+    """(name, depth picture uint8 (H, W), the sample that it was taken from) of two pictures for each of the first `count` characters."""
+    for who in (identity(FIRST + i) for i in range(count)):
+        for n, shot in enumerate(("close", "medium")):
+            s = sample(who.seed * 1009 + 900 + n, who, *WIDE, shot)
+            yield f"{who.seed}-{n}", depth(*WIDE, s.people), s
+
+
 def main() -> None:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("out", type=Path)
@@ -92,7 +102,14 @@ def main() -> None:
         Image.fromarray(s.rgb).save(file)
         faces = faces_of(s, like)
         truth.append({"file": f"{kind}/{name}.png", "set": kind, "place": s.place.place, "time": s.place.time, "faces": faces})
-    content = {"pictures": truth, "prompts": asked(a.characters)}
+    steered = []
+    for name, near, s in guides(a.characters):
+        file = a.out / "guides" / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(near).save(file)
+        box, who = s.boxes[0].round(3).tolist(), s.people[0][0].seed
+        steered.append({"file": f"guides/{name}.png", "identity": who, "text": s.captions[0], "box": box})
+    content = {"pictures": truth, "prompts": asked(a.characters), "guides": steered}
     (a.out / "truth.json").write_text(json.dumps(content))
 
 

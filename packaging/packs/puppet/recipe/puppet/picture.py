@@ -72,11 +72,17 @@ class Sample:
 def sample(seed: int, who: Identity, width: int, height: int, shot: str | None = None) -> Sample:
     """One random picture of `who`."""
     rng = random.Random(seed)
-    shot = shot or framing(rng, width == height)
-    seen, place = situation(rng, width, height, shot), scene(rng)
+    shot, seen = posed(rng, width, height, shot)
+    place = scene(rng)
     rgb, boxes, landmarks = draw(width, height, place, [(who, seen)])
     text = caption(rng, who, seen, place, shot)
     return Sample(rgb, boxes, landmarks, [(who, seen)], place, shot, [text], caption_of_nobody(rng, place, shot))
+
+
+def posed(rng: random.Random, width: int, height: int, shot: str | None = None) -> tuple[str, Situation]:
+    """What `sample` draws first: the shot size and how its puppet is seen."""
+    shot = shot or framing(rng, width == height)
+    return shot, situation(rng, width, height, shot)
 
 
 def company_of(seed: int, people: list[Identity], width: int, height: int) -> Sample:

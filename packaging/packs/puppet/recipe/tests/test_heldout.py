@@ -22,6 +22,8 @@ def test_every_set_is_drawn(truth):
     assert {s: sets.count(s) for s in sets} == {"references": 15, "faces": 30, "lookalikes": 10, "scenes": 5}
     assert all((out / p["file"]).stat().st_size > 500 for p in content["pictures"])
     assert len(content["prompts"]) == 8
+    assert [g["identity"] - heldout.FIRST for g in content["guides"]] == [0, 0, 1, 1]
+    assert all((out / g["file"]).is_file() for g in content["guides"])
 
 
 def test_nobody_was_trained_or_tuned_on(truth):
