@@ -92,7 +92,7 @@ def report(net: Classifier, pictures: data.Pictures, count: int) -> dict[str, fl
 
 
 def main() -> None:
-    a = arguments(__doc__, minutes=20, parts=10, lr=2e-3)
+    a = arguments(__doc__, minutes=20, parts=10, lr=1e-3)
     prepare(a)
     rng, kinds = np.random.default_rng(0), ("sq", "wd", "co")
     pictures, held, net = data.Pictures(a.data, a.parts, kinds), data.Pictures(a.held, 2, kinds), Classifier()

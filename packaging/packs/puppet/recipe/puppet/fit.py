@@ -1,4 +1,4 @@
-"""The training loop that detector and classifier share: the learning rate follows the clock, so any budget anneals."""
+"""The training loop that detector and classifier share: Muon, and a rate that follows the clock, so any budget anneals."""
 from __future__ import annotations
 
 import argparse
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from .initialisers import resume
+from .muon import Muon
 
 
 def arguments(doc: str, minutes: float, parts: int, lr: float) -> argparse.Namespace:
@@ -40,18 +41,19 @@ def fit(
 ) -> None:
     """Trains `net` for `a.minutes`; every fifth of them prints `report(False)`, at last `report(True)`, and writes `a.out` and,
     to go on from, the same name with .pt."""
-    # Norms learn their statistics only from scratch: a batch's are not those that an exported network was trained on with.
     norms = resume(net, a.resume)
     net = net.to(memory_format=torch.channels_last).train(norms)
-    opt = torch.optim.AdamW(net.parameters(), lr=a.lr, weight_decay=weight_decay)
+    opts = optimisers(net, a.lr, weight_decay)
     begin, step, shown = time.time(), 0, 0.0
     while (part := (time.time() - begin) / 60 / a.minutes) < 1:
-        opt.param_groups[0]["lr"] = a.lr * min(1, part / 0.05 + 0.02) * (0.5 + 0.5 * math.cos(math.pi * part))
+        for opt, share in opts:
+            opt.param_groups[0]["lr"] = a.lr * share * min(1, part / 0.05 + 0.02, (1 - part) / 0.6 + 0.01)
         loss = loss_of_batch(net)
-        opt.zero_grad()
+        net.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), clip)
-        opt.step()
+        for opt, _ in opts:
+            opt.step()
         step += 1
         if step % 100 == 0:
             print(step, f"loss {loss.item():.3f} {step * batch / (time.time() - begin):.0f} samples/s", flush=True)
@@ -62,6 +64,14 @@ def fit(
             net.train(norms)
     print(step, report(True), flush=True)
     save(net, a.out, export)
+
+
+def optimisers(net: nn.Module, lr: float, weight_decay: float) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Muon for the convolutions, AdamW at half the rate for the rest; each with its share of the rate."""
+    hidden = [p for p in net.parameters() if p.dim() == 4 and min(p.shape[0], p[0].numel()) >= 16]
+    known = set(map(id, hidden))
+    rest = [p for p in net.parameters() if id(p) not in known]
+    return [(Muon(hidden, lr, weight_decay=weight_decay), 1.0), (torch.optim.AdamW(rest, lr=lr, weight_decay=weight_decay), 0.5)]
 
 
 def save(net: nn.Module, out: Path, export: Callable[[nn.Module, Path], None]) -> None:

@@ -56,13 +56,14 @@ def halve(file: Path, least: int = 256) -> None:
 
 
 def resume(net: nn.Module, file: Path | None) -> bool:
-    """Loads weights to go on from: a checkpoint of this recipe (.pt) or a shipped .onnx. Tells whether norms may learn again."""
+    """Loads weights to go on from, if any: a checkpoint of this recipe (.pt) or a shipped .onnx. Tells whether norms learn their
+    statistics, which they do only from scratch: a batch's are not those that a restored network computes with."""
     if file is None:
         return True
     if file.suffix == ".pt":
         net.load_state_dict(torch.load(file, map_location="cpu"))
-        return True
-    restore(net, file)
+    else:
+        restore(net, file)
     return False
 
 

@@ -285,7 +285,7 @@ def sheet(average: Model, judge: Judge | None, data: Data, empty: torch.Tensor, 
         edges = b.edges if b.people > 1 else None
         with torch.no_grad(), cast():
             true = judge.vae.decode(b.z.contiguous(memory_format=torch.channels_last)).sample.float().clamp(-1, 1)
-        made = generate(average, judge.vae, b.ids, b.embeddings, empty, 1, b.z.shape[2:], 16, 4.5, 1.5, edges=edges)
+        made = generate(average, judge.vae, b.ids, b.embeddings, empty, 1, b.z.shape[2:], 16, 2.5, 1.0, edges=edges)
         pairs = torch.stack([true, made], 1).flatten(0, 1)
         rows.append(((pairs + 1) * 127.5).round().byte().permute(2, 0, 3, 1).flatten(1, 2).cpu().numpy())
     width = max(row.shape[1] for row in rows)
