@@ -155,7 +155,11 @@ def degrade(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
 
 
 def targets(faces, stride: int, span: tuple[float, float]):
-    """Per cell: positive (n, n), ignored (n, n), box distances (n, n, 4) and landmark offsets (n, n, 10) in strides."""
+    """Per cell: positive (n, n), ignored (n, n), box distances (n, n, 4) and landmark offsets (n, n, 10) in strides.
+
+    Ignored is the rest of a face that the stride answers for; faces of other sizes are background, so that no small face is found
+    within a large one.
+    """
     n = SIZE // stride
     yy, xx = np.mgrid[:n, :n].astype(np.float32) * stride
     positive, near = np.zeros((n, n), np.float32), np.zeros((n, n), np.float32)
@@ -163,8 +167,8 @@ def targets(faces, stride: int, span: tuple[float, float]):
     for b, p in zip(*faces):
         w, h, cx, cy = b[2] - b[0], b[3] - b[1], (b[0] + b[2]) / 2, (b[1] + b[3]) / 2
         dx, dy = abs(xx - cx), abs(yy - cy)
-        near[(dx < 0.5 * w) & (dy < 0.5 * h)] = 1
         if span[0] <= max(w, h) < span[1]:
+            near[(dx < 0.5 * w) & (dy < 0.5 * h)] = 1
             core = (dx <= max(0.22 * w, 0.55 * stride)) & (dy <= max(0.22 * h, 0.55 * stride))
             positive[core] = 1
             box[core] = np.stack([xx - b[0], yy - b[1], b[2] - xx, b[3] - yy], -1)[core] / stride
