@@ -11,6 +11,7 @@ fn as_judged(report: &Value, shot: usize) -> ValidateSpec {
     let member = |cast: &Value| CastMember {
         character: cast["character"].as_str().unwrap().to_owned(),
         profile: digest(&cast["profile"]),
+        calibration: cast.get("calibration").map(|used| serde_json::from_value(used.clone()).unwrap()),
     };
     ValidateSpec {
         pack: digest(&report["pack"]["digest"]),
@@ -41,7 +42,7 @@ async fn takes_that_were_accepted_are_rejected_once_the_references_are_swapped()
     let swapped = [("MARA", lab.cast_as("MARA", "tobin").await), ("TOBIN", lab.cast_as("TOBIN", "mara").await)];
     let cast = swapped.map(|(name, character)| {
         assert_eq!(character.revision, 2);
-        CastMember { character: name.into(), profile: character.profile_digest.parse().unwrap() }
+        CastMember { character: name.into(), profile: character.profile_digest.parse().unwrap(), calibration: None }
     });
     for (shot, expected, seen) in [(0, "MARA", "TOBIN"), (1, "TOBIN", "MARA")] {
         let spec = as_judged(&report, shot);

@@ -43,6 +43,23 @@ pub(crate) fn character(character: &v1::Character) -> Value {
         "thumbnail_digest": text(&character.thumbnail_digest),
         "job": text(&character.job),
         "create_time": character.create_time.as_ref().map(time),
+        "calibration": character.calibration.as_ref().map(calibration),
+        "uncalibrated": text(&character.uncalibrated),
+    })
+}
+
+/// A character's own curve.
+fn calibration(calibration: &v1::Calibration) -> Value {
+    let anchor = |anchor: &v1::calibration::Anchor| json!([float(anchor.cosine), float(anchor.idr)]);
+    json!({
+        "number": calibration.number,
+        "digest": calibration.digest,
+        "pack": calibration.pack,
+        "anchors": calibration.anchors.iter().map(anchor).collect::<Value>(),
+        "genuine": calibration.genuine,
+        "impostors": calibration.impostors,
+        "others": calibration.others,
+        "create_time": calibration.create_time.as_ref().map(time),
     })
 }
 

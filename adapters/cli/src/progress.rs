@@ -230,6 +230,7 @@ impl Node {
             ("leased", "generate") => "generating".to_owned(),
             ("leased", "validate") => "checking faces".to_owned(),
             ("leased", "profile") => "looking at the references".to_owned(),
+            ("leased", "calibrate") => "comparing with strangers".to_owned(),
             ("leased", "assemble") => "cutting clips together".to_owned(),
             (state, _) => state.to_owned(),
         }

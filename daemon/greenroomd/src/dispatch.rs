@@ -105,6 +105,7 @@ async fn apply(farm: &Farm, action: Action) -> Result<(), LedgerError> {
 async fn all_here(farm: &Farm, output: &TaskOutput) -> bool {
     let digests = match output {
         TaskOutput::Profile { profile, thumbnail, .. } => vec![*profile, *thumbnail],
+        TaskOutput::Calibration { calibration, .. } => vec![*calibration],
         TaskOutput::Breakdown { breakdown } => vec![*breakdown],
         TaskOutput::Take { video, thumbnail, .. } => vec![*video, *thumbnail],
         TaskOutput::Verdict { .. } => vec![],

@@ -1,8 +1,10 @@
 //! Every change of a job: read, decide by the pure crates, commit with its events, ring the bells.
 
+mod character;
+
 use greenroom_domain::{
-    Character, CharacterState, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Problem, ProblemKind,
-    Task, TaskError, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, TransitionError, WorkerId,
+    CharacterState, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Problem, ProblemKind, Task,
+    TaskError, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, TransitionError, WorkerId,
 };
 use greenroom_schedule::{Next, ScriptPlan, settle};
 use greenroom_store::{Batch, Expected, StoreError};
@@ -133,6 +135,7 @@ impl Farm {
         let at = work.tasks.iter().position(|t| t.id == id).ok_or_else(missing)?;
         work.put(at, changed.clone(), now);
         if changed.state.is_final() {
+            self.calibrate(&mut work, &changed, now).await?;
             work.settle(now);
         }
         self.write(work, now).await?;
@@ -158,6 +161,10 @@ impl Farm {
     }
 
     async fn write(&self, work: Work, now: Timestamp) -> Result<(), LedgerError> {
+        let changed = match self.profiled(&work.job, &work.tasks).await? {
+            Some(profiled) => Some(profiled),
+            None => self.calibrated(&work, now).await?,
+        };
         let mut batch = Batch { events: work.events, ..Batch::new() };
         for (i, task) in work.tasks.iter().enumerate() {
             match work.seen.get(i) {
@@ -166,7 +173,7 @@ impl Farm {
                 None => batch = batch.insert_task(task.clone()),
             }
         }
-        if let Some(character) = self.profiled(&work.job, &work.tasks).await? {
+        if let Some(character) = changed {
             let state = state_name(&character.state).to_owned();
             let body = EventBody::CharacterChanged { character: character.id, state };
             batch.events.insert(0, event(&work.job, now, body));
@@ -176,33 +183,6 @@ impl Farm {
             batch = batch.update_job(work.job);
         }
         Ok(self.commit(batch).await?)
-    }
-
-    /// The character whose profile task has just ended, with its new state.
-    async fn profiled(&self, job: &Job, tasks: &[Task]) -> Result<Option<Character>, LedgerError> {
-        let Some(task) = tasks.iter().find(|t| t.kind == TaskKind::Profile && t.state.is_final()) else {
-            return Ok(None);
-        };
-        let waits = |c: &Character| matches!(c.state, CharacterState::Profiling { task: t } if t == task.id);
-        let Some(mut character) = self.store.characters(job.project).await?.into_iter().find(waits) else {
-            return Ok(None);
-        };
-        character.state = match &task.state {
-            TaskState::Done { output: TaskOutput::Profile { profile, thumbnail, qualities }, .. } => {
-                for (reference, quality) in character.references.iter_mut().zip(qualities) {
-                    reference.quality = Some(quality.clone());
-                }
-                CharacterState::Ready { profile: *profile, thumbnail: *thumbnail }
-            }
-            TaskState::Failed { problem, .. } => CharacterState::Refused { problem: problem.clone() },
-            _ => {
-                let remedy = "create the character again";
-                let problem =
-                    Problem::new(ProblemKind::Conflict, "profile character", &character.name, "cancelled", remedy);
-                CharacterState::Refused { problem }
-            }
-        };
-        Ok(Some(character))
     }
 }
 
@@ -225,9 +205,7 @@ impl Work {
                 }
             }
             for task in next.insert {
-                self.events.push(event(&self.job, now, task_event(&task)));
-                self.tasks.push(task);
-                self.touched.push(true);
+                self.insert(task, now);
             }
             if let Some(state) = next.job {
                 self.end(state, now);
@@ -244,6 +222,12 @@ impl Work {
         }
         self.tasks[at] = task;
         self.touched[at] = true;
+    }
+
+    fn insert(&mut self, task: Task, now: Timestamp) {
+        self.events.push(event(&self.job, now, task_event(&task)));
+        self.tasks.push(task);
+        self.touched.push(true);
     }
 
     fn end(&mut self, state: JobState, now: Timestamp) {

@@ -1,8 +1,8 @@
 //! What people ask for becomes jobs: characters to profile, scripts to shoot.
 
 use greenroom_domain::{
-    CastMember, Character, CharacterState, Digest, Event, EventBody, EventSeq, Job, JobState, Problem, ProblemKind,
-    ProfileSpec, Project, Reference, Task,
+    CalibrationRevision, CalibrationUsed, CastMember, Character, CharacterState, Digest, Event, EventBody, EventSeq,
+    Job, JobState, Problem, ProblemKind, ProfileSpec, Project, Reference, Task,
 };
 use greenroom_schedule::{ScriptPlan, compile_profile, compile_script};
 use greenroom_store::{Batch, StoreError, Unique};
@@ -109,7 +109,8 @@ pub(crate) async fn character(
         id: old.as_ref().map_or_else(clock::new_character, |c| c.id),
         project: project.id,
         name,
-        revision: old.map_or(1, |c| c.revision + 1),
+        revision: old.as_ref().map_or(1, |c| c.revision + 1),
+        calibrations: old.map_or_else(Vec::new, |c| c.calibrations),
         references: references.into_iter().map(|(name, digest)| Reference { name, digest, quality: None }).collect(),
         description: description.to_owned(),
         state: CharacterState::Profiling { task: task.id },
@@ -171,7 +172,13 @@ fn ready_cast(characters: &[Character], breakdown: &greenroom_domain::Breakdown)
         .iter()
         .filter(appears)
         .map(|c| match &c.state {
-            CharacterState::Ready { profile, .. } => Ok(CastMember { character: c.name.clone(), profile: *profile }),
+            CharacterState::Ready { profile, .. } => {
+                let used =
+                    |last: &CalibrationRevision| CalibrationUsed { number: last.number, calibration: last.calibration };
+                let own = c.calibration().filter(|last| last.summary.uncalibrated.is_none());
+                let calibration = own.map(used);
+                Ok(CastMember { character: c.name.clone(), profile: *profile, calibration })
+            }
             CharacterState::Profiling { .. } => Err(Problem::new(
                 ProblemKind::Unavailable,
                 "push script",

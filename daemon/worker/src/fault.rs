@@ -3,7 +3,7 @@
 use greenroom_artifacts::ArtifactError;
 use greenroom_diffusion::{GenerateError, LoadError};
 use greenroom_domain::{Problem, ProblemKind, TaskError};
-use greenroom_identity::{ModelError, ProfileError, RuntimeError};
+use greenroom_identity::{ImpostorsError, ModelError, ProfileError, RuntimeError};
 use greenroom_media::MediaError;
 
 /// Why a task could not be done.
@@ -69,6 +69,12 @@ impl From<ProfileError> for Fault {
     fn from(error: ProfileError) -> Self {
         let remedy = "give other reference pictures of the character";
         Self::for_good(Problem::invalid("profile character", "references", error, remedy))
+    }
+}
+
+impl From<ImpostorsError> for Fault {
+    fn from(error: ImpostorsError) -> Self {
+        Self::for_good(error.problem())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use greenroom_diffusion::{ControlNet, Device, StableDiffusion};
 use greenroom_domain::{Digest, ModelFile, ModelRole, ModelsUsed, Pack, Problem, ProblemKind};
-use greenroom_identity::{Detector, Embedder, init_runtime};
+use greenroom_identity::{Detector, Embedder, Impostors, init_runtime};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,6 +77,11 @@ impl Models {
         let control = Arc::new(self.diffusion()?.open_control(&folder)?);
         self.control = Some(Arc::clone(&control));
         Ok(control)
+    }
+
+    /// The strangers that characters are calibrated against. Small and seldom needed: not kept.
+    pub(crate) fn impostors(&self) -> Result<Impostors, Fault> {
+        Ok(Impostors::open(&self.checked(ModelRole::Impostors)?, self.embedder_digest()?)?)
     }
 
     /// What goes into verdicts.

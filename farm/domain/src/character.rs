@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CharacterId, Digest, Problem, ProjectId, TaskId, Timestamp};
+use crate::{CalibrationRevision, CharacterId, Digest, Problem, ProjectId, TaskId, Timestamp};
 
 /// One revision of a character. References and description change by a new revision only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,8 +21,19 @@ pub struct Character {
     pub description: String,
     /// How far the identity profile is.
     pub state: CharacterState,
+    /// Every calibration that it ever had, oldest first; revisions of the character carry them on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibrations: Vec<CalibrationRevision>,
     /// When this revision was made.
     pub created: Timestamp,
+}
+
+impl Character {
+    /// The calibration in force: the latest, if it is of this revision's references.
+    #[must_use]
+    pub fn calibration(&self) -> Option<&CalibrationRevision> {
+        self.calibrations.last().filter(|last| last.revision == self.revision)
+    }
 }
 
 /// One canonical picture of a character.

@@ -2,6 +2,7 @@
 //!
 //! No async, IO, clock, randomness or globals: time and entropy are arguments.
 
+mod calibration;
 mod character;
 mod digest;
 mod event;
@@ -19,6 +20,10 @@ mod task;
 mod units;
 mod verdict;
 
+pub use calibration::{
+    Calibration, CalibrationRevision, CalibrationSummary, CalibrationUsed, CharacterCalibration, Distribution,
+    FEWEST_REFERENCES,
+};
 pub use character::{Character, CharacterState, Reference, ReferenceQuality};
 pub use digest::{Digest, ParseDigestError};
 pub use event::{Event, EventBody, EventSeq};
@@ -27,8 +32,8 @@ pub use input::{Channels, DetectorInput, EmbedderInput};
 pub use job::{Job, JobState, ShotOutcome};
 pub use onnx::OnnxKind;
 pub use pack::{
-    AttributeDefaults, Calibration, ControlDefaults, DiffusionDefaults, IdentityDefaults, ModelFile, ModelRole, Pack,
-    Slot, SlotScope, Vocabulary,
+    AttributeDefaults, ControlDefaults, DiffusionDefaults, IdentityDefaults, ModelFile, ModelRole, Pack, Slot,
+    SlotScope, Vocabulary,
 };
 pub use problem::{Problem, ProblemKind};
 pub use project::{Project, Settings};
@@ -37,11 +42,11 @@ pub use script::{
     Breakdown, CameraMove, Framing, Heading, Line, PersonCaption, Prompt, Scene, Setting, Shot, ShotKey, TimeOfDay,
 };
 pub use spec::{
-    AssembleShot, AssembleSpec, CastMember, ClipOutput, GenerateSpec, IdentityPrompt, Keyframing, Pixels, ProfileSpec,
-    Spec, TaskOutput, ValidateSpec,
+    AssembleShot, AssembleSpec, CalibrateSpec, CastMember, ClipOutput, GenerateSpec, IdentityPrompt, Keyframing,
+    Pixels, ProfileSpec, Spec, TaskOutput, ValidateSpec,
 };
 pub use task::{Lease, LeaseEpoch, MAX_FAILURES, Task, TaskError, TaskKind, TaskState, TransitionError};
-pub use units::{Cosine, Fps, Frames, Idr, Seed, Timestamp};
+pub use units::{Band, Cosine, Fps, Frames, Idr, Seed, Timestamp};
 pub use verdict::{
     Box2, CharacterScore, Decision, FaceScore, FrameScore, ModelsUsed, Reason, Stranger, Unscored, Verdict,
 };

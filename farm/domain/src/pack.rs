@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{DetectorInput, Digest, EmbedderInput, Idr, Problem};
+use crate::{Calibration, DetectorInput, Digest, EmbedderInput, Problem};
 
 /// The contents of `pack.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,8 @@ pub enum ModelRole {
     Embedder,
     /// Classifier of what a face and its surroundings show, ONNX; needs the table `[attributes]`.
     Attributes,
+    /// Embeddings of many different people by this pack's embedder, safetensors: whom a character must not be taken for.
+    Impostors,
     /// Tokenizer file of the diffusion folder.
     Tokenizer,
     /// Text encoder (weights or config).
@@ -96,31 +98,6 @@ pub struct IdentityDefaults {
     pub scoring: crate::Scoring,
     /// The default curve, for characters with too few references for their own.
     pub calibration: Calibration,
-}
-
-/// A monotone piecewise-linear map from raw cosine to IDR.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Calibration {
-    /// Names this curve in verdicts, `puppet-1`.
-    pub name: String,
-    /// (cosine, IDR) anchors, both rising; clamped outside.
-    pub anchors: Vec<(f32, f32)>,
-}
-
-impl Calibration {
-    /// Reads a cosine as IDR.
-    #[must_use]
-    pub fn idr(&self, cosine: crate::Cosine) -> Idr {
-        let x = cosine.0;
-        let after = self.anchors.partition_point(|&(c, _)| c <= x);
-        Idr(match (after.checked_sub(1).map(|i| self.anchors[i]), self.anchors.get(after)) {
-            (None, Some(&(_, first))) => first,
-            (Some((_, last)), None) => last,
-            (Some((c0, y0)), Some(&(c1, y1))) => y0 + (y1 - y0) * (x - c0) / (c1 - c0),
-            (None, None) => 0.0,
-        })
-    }
 }
 
 /// How the attribute classifier looks at a face, and what its answers mean.
@@ -305,17 +282,6 @@ fn placeholders(part: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Cosine;
-
-    #[test]
-    fn a_cosine_between_anchors_is_read_along_the_line() {
-        let curve = Calibration { name: "t".into(), anchors: vec![(0.0, 0.0), (0.4, 0.5), (0.6, 0.75), (0.9, 0.85)] };
-        let at = |c| curve.idr(Cosine(c)).0;
-        assert!((at(-0.3) - 0.0).abs() < 1e-6);
-        assert!((at(0.5) - 0.625).abs() < 1e-6);
-        assert!((at(0.6) - 0.75).abs() < 1e-6);
-        assert!((at(1.0) - 0.85).abs() < 1e-6);
-    }
 
     const PACK: &str = include_str!("../../../packaging/packs/puppet/pack.toml");
 

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::{
-    CameraMove, Decision, Digest, Fps, Frames, Line, Prompt, ReferenceQuality, Seed, ShotKey, TaskKind, Verdict,
+    CalibrationSummary, CalibrationUsed, CameraMove, Decision, Digest, Fps, Frames, Line, Prompt, ReferenceQuality,
+    Seed, ShotKey, TaskKind, Verdict,
 };
 
 /// What a task is asked to do.
@@ -14,6 +15,8 @@ use crate::{
 pub enum Spec {
     /// References → identity profile.
     Profile(ProfileSpec),
+    /// Identity profiles → a character's own curve.
+    Calibrate(CalibrateSpec),
     /// Script → shots. Pure, so the control plane runs it itself.
     Breakdown {
         /// The script's text.
@@ -33,6 +36,7 @@ impl Spec {
     pub const fn kind(&self) -> TaskKind {
         match self {
             Self::Profile(_) => TaskKind::Profile,
+            Self::Calibrate(_) => TaskKind::Calibrate,
             Self::Breakdown { .. } => TaskKind::Breakdown,
             Self::Generate(_) => TaskKind::Generate,
             Self::Validate(_) => TaskKind::Validate,
@@ -56,6 +60,27 @@ pub struct ProfileSpec {
     pub character: String,
     /// (file name, picture) of each reference.
     pub references: Vec<(String, Digest)>,
+}
+
+/// Calibrate: compare the references with each other and with everybody else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CalibrateSpec {
+    /// The pack's digest.
+    pub pack: Digest,
+    /// The character's name.
+    pub character: String,
+    /// Its identity profile.
+    pub profile: Digest,
+    /// Identity profiles of the project's other characters, in the order of their digests.
+    pub others: Vec<Digest>,
+}
+
+impl CalibrateSpec {
+    /// Names what the calibration was made from.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Spec::Calibrate(self.clone()).digest()
+    }
 }
 
 /// Generate: keyframes, the frames between them, the camera move.
@@ -156,6 +181,9 @@ pub struct CastMember {
     pub character: String,
     /// The identity profile.
     pub profile: Digest,
+    /// Its own curve; none is the pack's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationUsed>,
 }
 
 /// Assemble: one clip a shot, and the episode.
@@ -169,7 +197,7 @@ pub struct AssembleSpec {
     pub fps: Fps,
     /// Cross-fade between clips.
     pub crossfade: Frames,
-    /// p10 IDR that was asked, for the contact sheet's colours.
+    /// p10 IDR that was asked. The contact sheet's colours are bands and do without it.
     pub gate: f32,
     /// In order.
     pub shots: Vec<AssembleShot>,
@@ -210,6 +238,13 @@ pub enum TaskOutput {
         thumbnail: Digest,
         /// One per reference, in the order given.
         qualities: Vec<ReferenceQuality>,
+    },
+    /// Of a calibrate task.
+    Calibration {
+        /// The [`CharacterCalibration`](crate::CharacterCalibration) (JSON).
+        calibration: Digest,
+        /// What it says in short.
+        summary: CalibrationSummary,
     },
     /// Of a breakdown task.
     Breakdown {

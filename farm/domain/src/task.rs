@@ -12,6 +12,8 @@ use crate::{JobId, Problem, ShotKey, Spec, TaskId, TaskOutput, Timestamp, Worker
 pub enum TaskKind {
     /// References → identity profile.
     Profile,
+    /// Identity profiles → a character's own curve.
+    Calibrate,
     /// Script → shots.
     Breakdown,
     /// Shot → take.
@@ -26,6 +28,7 @@ impl fmt::Display for TaskKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Profile => "profile",
+            Self::Calibrate => "calibrate",
             Self::Breakdown => "breakdown",
             Self::Generate => "generate",
             Self::Validate => "validate",

@@ -117,6 +117,42 @@ pub struct Cosine(pub f32);
 #[serde(transparent)]
 pub struct Idr(pub f32);
 
+/// How good a frame is, in a word. It labels frames; only the gate decides, and on the clip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Band {
+    /// IDR below 0.70.
+    NeedsWork,
+    /// IDR from 0.70.
+    Good,
+    /// IDR from 0.85: as alike as two real pictures of the character.
+    Excellent,
+}
+
+impl Idr {
+    /// The band that it falls into.
+    #[must_use]
+    pub fn band(self) -> Band {
+        if self.0 >= 0.85 {
+            Band::Excellent
+        } else if self.0 >= 0.70 {
+            Band::Good
+        } else {
+            Band::NeedsWork
+        }
+    }
+}
+
+impl std::fmt::Display for Band {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NeedsWork => "needs work",
+            Self::Good => "good",
+            Self::Excellent => "excellent",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +162,13 @@ mod tests {
         assert_eq!(Fps::FILM.frames_in(2.5), Frames(60));
         assert_eq!("30000/1001".parse::<Fps>().map(|f| f.frames_in(1.0)), Ok(Frames(30)));
         assert!("0".parse::<Fps>().is_err());
+    }
+
+    #[test]
+    fn bands_begin_at_085_and_070() {
+        let bands = [0.85, 0.8499, 0.70, 0.6999, f32::NAN].map(|idr| Idr(idr).band());
+        assert_eq!(bands, [Band::Excellent, Band::Good, Band::Good, Band::NeedsWork, Band::NeedsWork]);
+        assert_eq!(Band::NeedsWork.to_string(), "needs work");
     }
 
     #[test]

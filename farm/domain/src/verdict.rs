@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use crate::{Cosine, Digest, Idr};
+use crate::{Band, Cosine, Digest, Idr};
 
 /// What the gate says of one take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -177,6 +177,9 @@ pub struct CharacterScore {
     pub worst_frame: Option<u64>,
     /// Whether the curve is the character's own (false: the pack's default).
     pub calibrated: bool,
+    /// Which curve: `MARA calibration 2 (puppet 4)`, or the name of the pack's. Verdicts of before used the pack's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<String>,
 }
 
 /// One sampled frame.
@@ -210,6 +213,9 @@ pub struct FaceScore {
     pub cosine: Option<Cosine>,
     /// The same, calibrated.
     pub idr: Option<Idr>,
+    /// The same in a word; verdicts of before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub band: Option<Band>,
 }
 
 /// Why a face has no score.
@@ -263,7 +269,7 @@ pub struct ModelsUsed {
     pub detector: Digest,
     /// The embedder file.
     pub embedder: Digest,
-    /// Name of the calibration.
+    /// Name of the pack's curve, for characters without one of their own.
     pub calibration: String,
 }
 
@@ -283,6 +289,7 @@ mod tests {
             cosine: None,
             worst_frame: None,
             calibrated: false,
+            calibration: None,
         };
         let digest = Digest::of(b"model");
         let models =

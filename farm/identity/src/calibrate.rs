@@ -1,106 +1,173 @@
-//! From measured cosines to the curve that reads a cosine as IDR.
+//! From a character's references and everybody else's faces to the curve that reads its cosines as IDR. Pure.
+//!
+//! # The rule
+//!
+//! Every cosine is taken as a frame's is ([`Profile::compare`]). *Impostors* are the pack's strangers and the references of the
+//! project's other characters, against all references of this one. *Genuine* are its references, each against the others.
+//!
+//! | anchor | IDR |
+//! |---|---|
+//! | the impostors' median | 0 |
+//! | what 1 % of them exceed | 0.50 |
+//! | what 0.1 % exceed | 0.75 |
+//! | the genuine median | 0.85 |
+//! | 1 | 1 |
+//!
+//! So the gate's 0.75 is what one stranger in a thousand passes in one frame, and 0.85 is as alike as two real pictures of the
+//! character. The false accept rates come from a fitted tail. The median of five to ten references is one picture's chance, so
+//! it is drawn towards the pack's default as far as that weighs (shrinkage: Efron and Morris 1975,
+//! doi:10.1080/01621459.1975.10479864); it sets where faces are called excellent, and never who passes.
+//! References that are less alike than strangers leave the gate where it is: the genuine anchor is lifted just above it.
 
-use greenroom_domain::Calibration;
+use greenroom_domain::{Calibration, CharacterCalibration, Digest, Distribution, FEWEST_REFERENCES, Scoring};
 use thiserror::Error;
+
+use crate::{Embedding, Impostors, Profile, tail::exceeded_by};
+
+/// Everything that a calibration depends on.
+#[derive(Clone, Debug)]
+pub struct CalibrateInput<'a> {
+    /// Whose curve it is.
+    pub profile: &'a Profile,
+    /// The artifact that holds the profile.
+    pub digest: Digest,
+    /// Everybody else of the project. Those of another embedder say nothing and are left out.
+    pub others: &'a [Profile],
+    /// The pack's strangers.
+    pub strangers: &'a Impostors,
+    /// The pack's curve.
+    pub fallback: &'a Calibration,
+    /// How faces are compared.
+    pub scoring: &'a Scoring,
+}
 
 /// Why no curve can be made.
 #[derive(Debug, Error, PartialEq)]
-pub enum CalibrationError {
-    /// A rate of one in a thousand needs a thousand strangers.
-    #[error("calibrate {name}: {found} impostor cosines, {FEWEST_IMPOSTORS} or more are needed")]
-    FewImpostors {
-        /// The curve's name.
-        name: String,
-        /// How many were given.
-        found: usize,
-    },
-    /// Too few pairs of one person.
-    #[error("calibrate {name}: {found} genuine cosines, {FEWEST_GENUINE} or more are needed")]
-    FewGenuine {
-        /// The curve's name.
-        name: String,
-        /// How many were given.
-        found: usize,
-    },
-    /// The embedder does not tell the two apart.
-    #[error("calibrate {name}: the anchors {anchors:?} do not rise: strangers are as alike as the person itself")]
-    NotSeparable {
-        /// The curve's name.
-        name: String,
-        /// Cosines of: impostor median, false accepts at 1 % and 0.1 %, genuine median, one.
-        anchors: [f32; 5],
-    },
+#[error("calibrate character: {character}: {fault}")]
+pub struct CalibrationError {
+    /// The character's name.
+    pub character: String,
+    /// What is wrong.
+    pub fault: CalibrationFault,
 }
 
-/// For a false accept rate of 0.1 %.
-const FEWEST_IMPOSTORS: usize = 1000;
-/// For a median that one odd picture does not move.
-const FEWEST_GENUINE: usize = 5;
+/// What stands in the way of a curve.
+#[derive(Debug, Error, PartialEq)]
+pub enum CalibrationFault {
+    /// Too few pictures of one person.
+    #[error("{0} references, five are needed")]
+    FewReferences(usize),
+    /// The profile and the strangers cannot be compared.
+    #[error("its profile was made with the embedder {profile}, the pack's is {pack}; create the character again")]
+    Embedder {
+        /// The profile's embedder.
+        profile: Digest,
+        /// The strangers' embedder.
+        pack: Digest,
+    },
+    /// The references show the character as few strangers are seen.
+    #[error("only {0} strangers are seen as its references show it; add references from the front")]
+    FewImpostors(usize),
+    /// The embedder does not tell the character from others.
+    #[error("one stranger in a thousand is as alike as the character itself (cosine {0:.3}); give clearer references")]
+    NotSeparable(f32),
+}
 
-/// Makes a curve from cosines between pictures of one person and between different people.
-///
-/// Anchors: the impostors' median reads 0, the cosine that 1 % of them reach 0.50, the one that 0.1 % reach 0.75, the genuine
-/// median 0.85, and 1 reads 1. So a gate of 0.75 is what one stranger in a thousand passes, and 0.85 is as alike as two
-/// real pictures of the person.
+/// With fewer strangers there is no tail to fit.
+const FEWEST_IMPOSTORS: usize = 500;
+/// The default's genuine median counts as much as so many references.
+const PRIOR: f32 = 5.0;
+/// The least distance from the gate's cosine to the genuine anchor, and from there to 1.
+const APART: f32 = 0.01;
+
+/// Makes a character's curve by the rule of [this module](self).
 ///
 /// # Errors
-/// If there are fewer than 1000 impostors or 5 genuine pairs, or the anchors do not rise.
-pub fn calibrate(name: &str, genuine: &[f32], impostors: &[f32]) -> Result<Calibration, CalibrationError> {
-    let name = name.to_owned();
+/// If the character has fewer than five references, its profile is of another embedder than the strangers, hardly any of
+/// them can be compared with it, or they are as alike as the character itself.
+pub fn calibrate(input: &CalibrateInput<'_>) -> Result<CharacterCalibration, CalibrationError> {
+    let (profile, character) = (input.profile, input.profile.character.clone());
+    let refuse = |fault| Err(CalibrationError { character: character.clone(), fault });
+    if profile.references.len() < FEWEST_REFERENCES {
+        return refuse(CalibrationFault::FewReferences(profile.references.len()));
+    }
+    if profile.embedder != input.strangers.embedder {
+        return refuse(CalibrationFault::Embedder { profile: profile.embedder, pack: input.strangers.embedder });
+    }
+    let compare = |face: &Embedding, yaw, detection| Some(profile.compare(face, yaw, detection, input.scoring)?.0);
+    let strangers = input.strangers.faces.iter().filter_map(|f| compare(&f.embedding, f.yaw, f.detection));
+    let mut impostors: Vec<f32> = strangers.collect();
     if impostors.len() < FEWEST_IMPOSTORS {
-        return Err(CalibrationError::FewImpostors { name, found: impostors.len() });
+        return refuse(CalibrationFault::FewImpostors(impostors.len()));
     }
-    if genuine.len() < FEWEST_GENUINE {
-        return Err(CalibrationError::FewGenuine { name, found: genuine.len() });
-    }
-    let (genuine, impostors) = (falling(genuine), falling(impostors));
-    let reached_by = |per_thousand: usize| impostors[(impostors.len() * per_thousand / 1000).max(1) - 1];
-    let anchors = [reached_by(500), reached_by(10), reached_by(1), genuine[genuine.len() / 2], 1.0];
-    if anchors.windows(2).all(|w| w[0] < w[1]) {
-        let anchors = anchors.into_iter().zip([0.0, 0.5, 0.75, 0.85, 1.0]).collect();
-        Ok(Calibration { name, anchors })
-    } else {
-        Err(CalibrationError::NotSeparable { name, anchors })
+    let fixed = impostors.len();
+    let others = input.others.iter().filter(|other| other.embedder == profile.embedder);
+    let references = others.flat_map(|other| &other.references);
+    impostors.extend(references.filter_map(|r| compare(&r.embedding, r.yaw, r.detection)));
+    let genuine = genuine(profile, input.scoring);
+    let anchors = match anchors(&genuine, &impostors, input.fallback) {
+        Ok(anchors) => anchors,
+        Err(reached) => return refuse(CalibrationFault::NotSeparable(reached)),
+    };
+    let name = format!("{character} ({})", profile.pack);
+    Ok(CharacterCalibration {
+        character,
+        pack: profile.pack.clone(),
+        embedder: profile.embedder,
+        profile: input.digest,
+        curve: Calibration { name, anchors },
+        genuine: Distribution::of(&genuine),
+        others: (impostors.len() - fixed) as u32,
+        impostors: Distribution::of(&impostors),
+        uncalibrated: None,
+    })
+}
+
+/// What stands for a curve where none can be made: the pack's, and why.
+#[must_use]
+pub fn uncalibrated(input: &CalibrateInput<'_>, why: &CalibrationError) -> CharacterCalibration {
+    CharacterCalibration {
+        character: input.profile.character.clone(),
+        pack: input.profile.pack.clone(),
+        embedder: input.profile.embedder,
+        profile: input.digest,
+        curve: input.fallback.clone(),
+        genuine: Distribution::of(&[]),
+        others: 0,
+        impostors: Distribution::of(&[]),
+        uncalibrated: Some(why.fault.to_string()),
     }
 }
 
-fn falling(values: &[f32]) -> Vec<f32> {
+/// Each reference against the others, where one of them shows the character alike.
+fn genuine(profile: &Profile, scoring: &Scoring) -> Vec<f32> {
+    let left_out = profile.references.iter().enumerate();
+    left_out
+        .filter_map(|(i, r)| Some(profile.without(i)?.compare(&r.embedding, r.yaw, r.detection, scoring)?.0))
+        .collect()
+}
+
+/// The five anchors; the cosine that one stranger in a thousand reaches, where that leaves no room for the character.
+fn anchors(genuine: &[f32], impostors: &[f32], fallback: &Calibration) -> Result<Vec<(f32, f32)>, f32> {
+    let (hundredth, thousandth) = (exceeded_by(0.01, impostors), exceeded_by(0.001, impostors));
+    let (Some(middle), Some(hundredth), Some(thousandth)) = (median(impostors), hundredth, thousandth) else {
+        return Err(1.0);
+    };
+    let highest = 1.0 - APART;
+    if thousandth + APART >= highest || middle >= hundredth || hundredth >= thousandth {
+        return Err(thousandth);
+    }
+    let own = median(genuine).unwrap_or_default();
+    let (weight, default) = (genuine.len() as f32, fallback.lowest_cosine(0.85).min(highest));
+    let alike = (own * weight + default * PRIOR) / (weight + PRIOR);
+    let alike = alike.clamp(thousandth + APART, highest);
+    Ok(vec![(middle, 0.0), (hundredth, 0.5), (thousandth, 0.75), (alike, 0.85), (1.0, 1.0)])
+}
+
+/// The middle value, the mean of two; none of nothing.
+fn median(values: &[f32]) -> Option<f32> {
     let mut values = values.to_vec();
-    values.sort_by(|a, b| b.total_cmp(a));
-    values
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use greenroom_domain::Cosine;
-
-    /// Impostors spread evenly from −0.5 to 0.5, genuine pairs around 0.8.
-    fn cosines() -> (Vec<f32>, Vec<f32>) {
-        let impostors = (0..10_000).map(|i| i as f32 / 10_000.0 - 0.5).collect();
-        (vec![0.70, 0.75, 0.80, 0.85, 0.90], impostors)
-    }
-
-    #[test]
-    fn the_gate_is_the_cosine_that_one_stranger_in_a_thousand_reaches() {
-        let (genuine, impostors) = cosines();
-        let curve = calibrate("t", &genuine, &impostors).unwrap();
-        let pass = |idr: f32| impostors.iter().filter(|c| curve.idr(Cosine(**c)).0 >= idr).count();
-        assert_eq!((pass(0.75), pass(0.5)), (10, 100));
-        assert!((curve.idr(Cosine(0.80)).0 - 0.85).abs() < 1e-6);
-    }
-
-    #[test]
-    fn a_rate_of_one_in_a_thousand_needs_a_thousand() {
-        let (genuine, impostors) = cosines();
-        let few = calibrate("t", &genuine, &impostors[..999]);
-        assert_eq!(few, Err(CalibrationError::FewImpostors { name: "t".into(), found: 999 }));
-        assert!(matches!(calibrate("t", &[], &impostors), Err(CalibrationError::FewGenuine { .. })));
-    }
-
-    #[test]
-    fn an_embedder_that_tells_nobody_apart_gets_no_curve() {
-        let (_, impostors) = cosines();
-        assert!(matches!(calibrate("t", &impostors, &impostors), Err(CalibrationError::NotSeparable { .. })));
-    }
+    values.sort_by(f32::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    Some(f32::midpoint(upper, values[(values.len() - 1) / 2]))
 }

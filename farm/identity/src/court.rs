@@ -1,7 +1,7 @@
 //! Hears a take frame by frame: follows its faces, casts its persons, and notes what was seen of whom. The rule is written
 //! in [`crate::judge`].
 
-use greenroom_domain::{Calibration, Cosine, FaceScore, FrameScore, Stranger, Unscored};
+use greenroom_domain::{Calibration, Cosine, FaceScore, FrameScore, Idr, Stranger, Unscored};
 
 use crate::{
     JudgeInput, SeenFace,
@@ -29,8 +29,10 @@ pub(crate) struct Court<'a> {
     input: &'a JudgeInput<'a>,
     /// Indices in the cast.
     expected: Vec<usize>,
-    /// The lowest cosine that is not a stranger's.
-    floor: f32,
+    /// For each member the curve that reads its cosines.
+    curves: Vec<&'a Calibration>,
+    /// For each member the lowest cosine that is not a stranger's.
+    floors: Vec<f32>,
     /// Of each frame, its faces, best detection first.
     faces: Vec<Vec<Candidate<'a>>>,
     people: Vec<Person>,
@@ -52,13 +54,16 @@ impl<'a> Court<'a> {
     /// Looks at the whole take and decides who is who.
     pub(crate) fn new(input: &'a JudgeInput<'a>) -> Self {
         let expected = (0..input.cast.len()).filter(|&m| input.expected.contains(&input.cast[m].0)).collect();
-        let floor = lowest_cosine(input.calibration, STRANGER_BELOW.min(input.gate));
+        let curve = |(name, _): &'a (String, crate::Profile)| input.curves.get(name).unwrap_or(input.calibration);
+        let curves: Vec<&Calibration> = input.cast.iter().map(curve).collect();
+        let floor = |curve: &Calibration| curve.lowest_cosine(STRANGER_BELOW.min(input.gate));
+        let floors: Vec<f32> = curves.iter().map(|curve| floor(curve)).collect();
         let frames = input.frames.iter().map(|(_, faces)| candidates(input, faces));
         let mut faces: Vec<Vec<Candidate<'a>>> = frames.collect();
-        number_persons(input, &mut faces, floor);
+        number_persons(input, &mut faces, &floors, floor(input.calibration));
         let people = people(&faces, input.cast.len());
-        let cast = cast(&people, input.cast.len(), floor);
-        Self { input, expected, floor, faces, people, cast }
+        let cast = cast(&people, &floors);
+        Self { input, expected, curves, floors, faces, people, cast }
     }
 
     /// Notes what was seen.
@@ -72,7 +77,7 @@ impl<'a> Court<'a> {
             let mut scored = vec![false; histories.len()];
             for (member, face) in own.chain(self.stand_ins(faces, &owners)) {
                 if let Some(cosine) = faces[face].cosines[member] {
-                    let idr = self.input.calibration.idr(cosine);
+                    let idr = self.curves[member].idr(cosine);
                     histories[member].add(Sighting { frame: *frame, cosine, idr, whose: owners[face] });
                     scored[member] = true;
                 }
@@ -97,14 +102,12 @@ impl<'a> Court<'a> {
     fn owners(&self, faces: &[Candidate<'_>]) -> Vec<Option<usize>> {
         let mut owners: Vec<Option<usize>> = faces.iter().map(|face| self.cast[face.person]).collect();
         let alone: Vec<usize> = (0..faces.len())
-            .filter(|&face| {
-                let nearest = self.people[faces[face].person].nearest();
-                owners[face].is_none() && nearest.is_none_or(|(_, mean)| mean < self.floor)
-            })
+            .filter(|&face| owners[face].is_none() && self.people[faces[face].person].like(&self.floors).is_none())
             .collect();
         let gain = |face: usize, member: usize| {
             let free = !owners.contains(&Some(member));
-            faces[face].cosines[member].filter(|_| free).map(|c| c.0 - self.floor).filter(|gain| *gain >= 0.0)
+            let gain = faces[face].cosines[member].filter(|_| free).map(|c| c.0 - self.floors[member]);
+            gain.filter(|gain| *gain >= 0.0)
         };
         let members = 0..self.input.cast.len();
         let gains: Vec<Vec<_>> =
@@ -137,10 +140,8 @@ impl<'a> Court<'a> {
 
     /// (member, frame) of every person that is one too many: like this member, beside it, and nobody's.
     fn second_faces(&self, member: usize) -> Vec<(usize, u64)> {
-        let too_many = |person: &usize| {
-            let nearest = self.people[*person].nearest();
-            self.cast[*person].is_none() && nearest.is_some_and(|(who, mean)| who == member && mean >= self.floor)
-        };
+        let too_many =
+            |person: &usize| self.cast[*person].is_none() && self.people[*person].like(&self.floors) == Some(member);
         let people = (0..self.people.len()).filter(too_many);
         people.filter_map(|person| Some((member, self.most_alike_beside(person, member)?))).collect()
     }
@@ -170,8 +171,10 @@ impl<'a> Court<'a> {
     }
 
     fn face(&self, of: &Candidate<'_>, owner: Option<usize>) -> FaceScore {
-        let nearest = || of.cosines.iter().copied().flatten().max_by(|a, b| a.0.total_cmp(&b.0));
-        let cosine = owner.map_or_else(nearest, |member| of.cosines[member]);
+        let pairs = of.cosines.iter().zip(&self.curves).filter_map(|(cosine, curve)| Some(((*cosine)?, *curve)));
+        let nearest = || pairs.max_by(|a, b| a.0.0.total_cmp(&b.0.0));
+        let scored = owner.map_or_else(nearest, |member| Some((of.cosines[member]?, self.curves[member])));
+        let (cosine, idr) = (scored.map(|(cosine, _)| cosine), scored.map(|(cosine, curve)| curve.idr(cosine)));
         FaceScore {
             bbox: of.face.bbox,
             detection: of.face.detection,
@@ -180,7 +183,8 @@ impl<'a> Court<'a> {
             character: owner.map(|member| self.input.cast[member].0.clone()),
             unscored: if cosine.is_none() { Some(self.why_unscored(of)) } else { None },
             cosine,
-            idr: cosine.map(|c| self.input.calibration.idr(c)),
+            idr,
+            band: idr.map(Idr::band),
         }
     }
 
@@ -218,9 +222,11 @@ fn candidates<'a>(input: &JudgeInput<'_>, faces: &'a [SeenFace]) -> Vec<Candidat
 }
 
 /// Follows the faces and writes each one's person down.
-fn number_persons<'a>(input: &JudgeInput<'_>, faces: &mut [Vec<Candidate<'a>>], floor: f32) {
+fn number_persons<'a>(input: &JudgeInput<'_>, faces: &mut [Vec<Candidate<'a>>], floors: &[f32], floor: f32) {
     let followed = |of: &Candidate<'a>| {
-        let above = of.cosines.iter().enumerate().filter_map(|(m, c)| Some((m, (*c)?.0))).filter(|(_, c)| *c >= floor);
+        let margins =
+            of.cosines.iter().zip(floors).enumerate().filter_map(|(m, (c, floor))| Some((m, (*c)?.0 - floor)));
+        let above = margins.filter(|(_, margin)| *margin >= 0.0);
         let claim = above.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(member, _)| member);
         Followed { bbox: of.face.bbox, embedding: of.face.embedding.as_ref(), claim }
     };
@@ -248,17 +254,4 @@ fn people(faces: &[Vec<Candidate<'_>>], members: usize) -> Vec<Person> {
         }
     }
     people
-}
-
-/// The lowest cosine that reads at least `idr`, to a millionth; above 1 where none does.
-fn lowest_cosine(calibration: &Calibration, idr: f32) -> f32 {
-    let (mut below, mut reads) = (-1.0, 1.000_001);
-    if calibration.idr(Cosine(below)).0 >= idr {
-        return below;
-    }
-    while reads - below > 1e-6 {
-        let middle = (below + reads) / 2.0;
-        if calibration.idr(Cosine(middle)).0 >= idr { reads = middle } else { below = middle }
-    }
-    reads
 }

@@ -4,9 +4,9 @@
 //!
 //! *Who is who.* Faces are followed from frame to frame, by what they look like and where they are, and never by place across
 //! a cut; those that belong together are a *person*. Persons go to the cast one to one with the greatest total of cosines
-//! above the floor, over all their frames; a person who was lost sight of and is never seen beside itself goes to the same
-//! member. The floor is the cosine that reads IDR [`STRANGER_BELOW`] (or the gate, if that is lower): a person whose mean is
-//! below it to everybody is a stranger. A single face of a stranger that is above the floor to a member who has none in its
+//! above the member's floor, over all their frames; a person who was lost sight of and is never seen beside itself goes to the same
+//! member. A member's floor is the cosine that reads IDR [`STRANGER_BELOW`] (or the gate, if that is lower) by its own curve,
+//! or by the pack's where it has none: a person whose mean is below it to everybody is a stranger. A single face of a stranger that is above the floor to a member who has none in its
 //! frame still counts as that member's. So a member has one face in a frame at most.
 //!
 //! *What is scored.* A face that is large enough for the embedder, compared with the references that show the character so:
@@ -34,7 +34,8 @@
 //! they only lower the coverage, so adding them never raises a score. Where nobody is expected, whatever is seen is accepted.
 //! A character without a profile, or with one of another embedder than the faces', cannot be recognised and counts as missing.
 
-use greenroom_domain::{Box2, Calibration, Decision, Fps, ModelsUsed, Reason, Scoring, Verdict};
+use greenroom_domain::{Box2, Calibration, CharacterScore, Decision, Fps, ModelsUsed, Reason, Scoring, Verdict};
+use std::collections::BTreeMap;
 
 use crate::{
     Embedding, Profile,
@@ -82,8 +83,10 @@ pub struct JudgeInput<'a> {
     pub expected: &'a [String],
     /// The p10 IDR that an expected character needs, 0 to 1.
     pub gate: f32,
-    /// Reads cosines as IDR.
+    /// Reads cosines as IDR: the pack's curve.
     pub calibration: &'a Calibration,
+    /// By name the curves of those of the cast who have one of their own.
+    pub curves: &'a BTreeMap<String, Calibration>,
     /// Which faces count, and in how many frames.
     pub scoring: &'a Scoring,
     /// What found and embedded the faces.
@@ -96,7 +99,10 @@ pub fn judge(input: &JudgeInput<'_>) -> Verdict {
     let Hearing { histories, frames, strangers, second_faces, incomparable } = Court::new(input).hear();
     let (mut characters, mut reasons) = (Vec::new(), Vec::new());
     let mut score = |history: &History, name: &str, expected| {
-        characters.push(history.score(name, expected, input.frames.len(), input.fps));
+        let own = input.curves.get(name);
+        let curve = &own.unwrap_or(input.calibration).name;
+        let score = history.score(name, expected, input.frames.len(), input.fps);
+        characters.push(CharacterScore { calibrated: own.is_some(), calibration: Some(curve.clone()), ..score });
     };
     for (member, (name, _)) in input.cast.iter().enumerate() {
         let (expected, history) = (input.expected.contains(name), &histories[member]);

@@ -158,6 +158,16 @@ impl Profile {
         Some(alike(&middle, like, face, yaw))
     }
 
+    /// The same character without one of its references; none where nothing is left.
+    #[must_use]
+    pub fn without(&self, index: usize) -> Option<Self> {
+        let all: Vec<&ProfileReference> = self.references.iter().collect();
+        let centroid = centroid(&all, Some(index))?;
+        let kept = self.references.iter().enumerate().filter(|(i, _)| *i != index);
+        let references = kept.map(|(_, reference)| reference.clone()).collect();
+        Some(Self { references, centroid, ..self.clone() })
+    }
+
     /// The references with which a face that is seen like this may be compared: of the same side, and covered if it is.
     #[must_use]
     pub fn like(&self, view: View, scoring: &Scoring) -> Vec<&ProfileReference> {

@@ -82,6 +82,7 @@ impl History {
             cosine: mean(|s| s.cosine.0).map(Cosine),
             worst_frame: self.worst().map(|s| s.frame),
             calibrated: false,
+            calibration: None,
         }
     }
 }

@@ -3,9 +3,10 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use greenroom_domain::{
-    Box2, Calibration, Decision, Digest, Fps, ModelsUsed, Reason, ReferenceQuality, Scoring, Verdict,
+    Band, Box2, Calibration, Decision, Digest, Fps, ModelsUsed, Reason, ReferenceQuality, Scoring, Verdict,
 };
 use greenroom_identity::{Embedding, JudgeInput, Profile, SeenFace, judge};
+use std::collections::BTreeMap;
 
 /// The gate that projects start with.
 const GATE: f32 = 0.75;
@@ -50,6 +51,17 @@ fn gate(frames: &[Vec<Option<Embedding>>], expected: &[&str], gate: f32) -> Verd
 }
 
 fn embedded_by(embedder: Digest, frames: &[Vec<Option<Embedding>>], expected: &[&str], gate: f32) -> Verdict {
+    read_by(&BTreeMap::new(), embedder, frames, expected, gate)
+}
+
+/// With these curves of their own.
+fn read_by(
+    curves: &BTreeMap<String, Calibration>,
+    embedder: Digest,
+    frames: &[Vec<Option<Embedding>>],
+    expected: &[&str],
+    gate: f32,
+) -> Verdict {
     let bbox = Box2 { x0: 0.0, y0: 0.0, x1: 90.0, y1: 90.0 };
     let frames: Vec<(u64, Vec<SeenFace>)> = (0..)
         .zip(frames)
@@ -77,6 +89,7 @@ fn embedded_by(embedder: Digest, frames: &[Vec<Option<Embedding>>], expected: &[
         expected: &expected,
         gate,
         calibration: &calibration,
+        curves,
         scoring: &Scoring::default(),
         models,
     })
@@ -252,4 +265,27 @@ fn a_profile_of_another_embedder_cannot_pass() {
     let verdict = embedded_by(other, &vec![vec![mara()]; 10], &["MARA"], GATE);
     assert_eq!(verdict.decision, mara_missing(0.0));
     assert_eq!(verdict.frames[0].faces[0].cosine, None, "a number of two models means nothing");
+}
+
+#[test]
+fn a_character_is_read_by_its_own_curve_and_the_others_by_the_packs() {
+    let anchors = vec![(0.0, 0.0), (0.75, 0.5), (0.95, 0.75), (0.97, 0.85), (1.0, 1.0)];
+    let strict = Calibration { name: "MARA calibration 2 (test 1)".into(), anchors };
+    let own = BTreeMap::from([("MARA".to_owned(), strict)]);
+    let verdict = read_by(&own, embedder(), &vec![vec![mara(), jon()]; 10], &["MARA", "JON"], GATE);
+    assert!(is_below_gate(&verdict), "{verdict}: equally alike, but MARA's strangers are more so");
+    let scores: Vec<_> = verdict.characters.iter().map(|c| (c.calibrated, c.calibration.as_deref().unwrap())).collect();
+    assert_eq!(scores, [(true, "MARA calibration 2 (test 1)"), (false, "test")]);
+    let bands: Vec<_> = verdict.frames[0].faces.iter().map(|face| face.band).collect();
+    assert_eq!(bands, [Some(Band::NeedsWork), Some(Band::Good)]);
+}
+
+#[test]
+fn whom_a_strict_curve_calls_a_stranger_another_member_may_know() {
+    let anchors = vec![(0.0, 0.0), (0.7, 0.5), (0.9, 0.75), (0.97, 0.85), (1.0, 1.0)];
+    let own = BTreeMap::from([("MARA".to_owned(), Calibration { name: "strict".into(), anchors })]);
+    let between = face(0.6, 0.55, 0.0);
+    let verdict = read_by(&own, embedder(), &vec![vec![between]; 10], &["JON"], GATE);
+    let whose: Vec<_> = verdict.frames[0].faces.iter().map(|face| face.character.as_deref()).collect();
+    assert_eq!(whose, [Some("JON")]);
 }

@@ -87,6 +87,7 @@ fn verdict(frames: &[(u64, Vec<SeenFace>)], cast: &[(String, Profile)], expected
         expected: &expected,
         gate: 0.75,
         calibration: &calibration,
+        curves: &std::collections::BTreeMap::new(),
         scoring: &Scoring::default(),
         models: ModelsUsed { pack: "test 1".into(), detector: embedder, embedder, calibration: "test".into() },
     })

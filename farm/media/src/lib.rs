@@ -30,7 +30,7 @@ pub use inbetween::{Inbetween, Segment, keyframe_positions};
 pub use picture::load_picture;
 pub use reader::{VideoInfo, VideoReader};
 pub use sampler::{Sample, Sampling, VideoSampler};
-pub use sheet::{CellState, SheetCell, SheetRow, contact_sheet};
+pub use sheet::{SheetCell, SheetRow, contact_sheet};
 pub use subtitles::{Cue, srt};
 pub use take::TakeWriter;
 

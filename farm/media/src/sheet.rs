@@ -1,6 +1,6 @@
 //! The contact sheet: one row a shot, its frames with the score on each.
 
-use greenroom_domain::Pixels;
+use greenroom_domain::{Band, Pixels};
 use image::{Rgb, RgbImage, imageops};
 
 use crate::{
@@ -17,21 +17,8 @@ pub struct SheetCell {
     pub label: String,
     /// IDR, 0 to 1; none where nothing was scored.
     pub score: Option<f32>,
-    /// What the gate says of it.
-    pub state: CellState,
-}
-
-/// What the gate says of one frame; the colour of its chip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CellState {
-    /// At or over the gate: green.
-    Pass,
-    /// Under the gate, but not by much: amber.
-    Near,
-    /// Somebody else: red.
-    Fail,
-    /// Nothing to score: grey.
-    Unscored,
+    /// The colour of its chip: excellent is green, good amber, what needs work red, and none grey.
+    pub band: Option<Band>,
 }
 
 /// One shot on the sheet.
@@ -121,16 +108,16 @@ fn draw_cell(sheet: &mut RgbImage, cell: &SheetCell, x: u32, y: u32, height: u32
     let size = Pixels { width: CELL, height };
     let picture = camera_frame(&cell.picture, greenroom_domain::CameraMove::Static, 0, 1, size);
     imageops::replace(sheet, &picture, i64::from(x), i64::from(y));
-    let colour = match cell.state {
-        CellState::Pass => GREEN,
-        CellState::Near => AMBER,
-        CellState::Fail => RED,
-        CellState::Unscored => GREY,
+    let colour = match cell.band {
+        Some(Band::Excellent) => GREEN,
+        Some(Band::Good) => AMBER,
+        Some(Band::NeedsWork) => RED,
+        None => GREY,
     };
     let (x, y) = (x as f32, y as f32);
     plate(sheet, Area { x, y: y + height as f32, width: CELL as f32, height: 3.0 }, 1.0, colour, 1.0);
     let text = cell.score.map_or_else(|| "no score".to_owned(), |score| format!("{score:.2}"));
-    let style = Style::new(16.0, if cell.state == CellState::Near { GROUND } else { BRIGHT }).bold();
+    let style = Style::new(16.0, if cell.band == Some(Band::Good) { GROUND } else { BRIGHT }).bold();
     let chip = Area { x: x + 5.0, y: y + height as f32 - 27.0, width: style.width(&text) + 14.0, height: 22.0 };
     plate(sheet, chip, 5.0, colour, 0.94);
     style.draw(sheet, chip.x + 7.0, chip.y + 11.0, &text);
@@ -160,9 +147,10 @@ fn card_height(row: &SheetRow) -> u32 {
 mod tests {
     use super::*;
 
-    fn row(cells: usize, state: CellState) -> SheetRow {
+    fn row(cells: usize, band: Band) -> SheetRow {
         let picture = RgbImage::from_pixel(192, 112, Rgb([90, 120, 150]));
-        let cell = |i| SheetCell { picture: picture.clone(), label: format!("frame {i}"), score: Some(0.5), state };
+        let cell =
+            |i| SheetCell { picture: picture.clone(), label: format!("frame {i}"), score: Some(0.5), band: Some(band) };
         SheetRow { label: "1-1".into(), verdict: "ok".into(), accepted: true, cells: (0..cells).map(cell).collect() }
     }
 
@@ -171,16 +159,16 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_frame_is_red_and_a_passed_one_is_not() {
-        let red = contact_sheet("Hidden Lab", &[row(6, CellState::Fail)]);
-        let green = contact_sheet("Hidden Lab", &[row(6, CellState::Pass)]);
+    fn a_frame_that_needs_work_is_red_and_an_excellent_one_is_green() {
+        let red = contact_sheet("Hidden Lab", &[row(6, Band::NeedsWork)]);
+        let green = contact_sheet("Hidden Lab", &[row(6, Band::Excellent)]);
         assert!(has(&red, RED) && !has(&green, RED) && has(&green, GREEN));
     }
 
     #[test]
     fn the_sheet_is_wide_enough_for_eight_and_then_wraps() {
-        let eight = contact_sheet("t", &[row(8, CellState::Pass)]);
-        let ten = contact_sheet("t", &[row(10, CellState::Pass)]);
+        let eight = contact_sheet("t", &[row(8, Band::Excellent)]);
+        let ten = contact_sheet("t", &[row(10, Band::Excellent)]);
         assert_eq!(eight.width(), ten.width());
         assert_eq!(ten.height() - eight.height(), 112 + CAPTION + GAP);
     }

@@ -7,9 +7,9 @@
 //! ```
 
 use greenroom_domain::{
-    Breakdown, CastMember, DiffusionDefaults, Digest, Frames, Framing, GenerateSpec, IdentityPrompt, JobId, Keyframing,
-    LeaseEpoch, Pixels, ProfileSpec, Settings, Shot, ShotKey, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState,
-    Timestamp,
+    Breakdown, CalibrateSpec, CastMember, DiffusionDefaults, Digest, Frames, Framing, GenerateSpec, IdentityPrompt,
+    JobId, Keyframing, LeaseEpoch, Pixels, ProfileSpec, Settings, Shot, ShotKey, Spec, Task, TaskId, TaskKind,
+    TaskOutput, TaskState, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,10 +57,16 @@ pub fn compile_script(
     tasks
 }
 
-/// The one task of a character's profile job.
+/// The first task of a character's profile job; calibrations follow it.
 #[must_use]
 pub fn compile_profile(spec: ProfileSpec, id: TaskId, job: JobId, now: Timestamp) -> Task {
     Task { spec: Some(Spec::Profile(spec)), ..blank(id, job, TaskKind::Profile, now) }
+}
+
+/// A task that gives a character its own curve.
+#[must_use]
+pub fn compile_calibrate(spec: CalibrateSpec, id: TaskId, job: JobId, now: Timestamp) -> Task {
+    Task { spec: Some(Spec::Calibrate(spec)), ..blank(id, job, TaskKind::Calibrate, now) }
 }
 
 impl ScriptPlan {
@@ -195,7 +201,7 @@ mod tests {
     fn a_shot_of_two_characters_shows_the_identity_of_each() {
         let mut plan = fixture::plan(1);
         let profile = |name: &str| Digest::of(name.to_lowercase().as_bytes());
-        plan.cast.push(CastMember { character: "TOBIN".into(), profile: profile("TOBIN") });
+        plan.cast.push(CastMember { character: "TOBIN".into(), profile: profile("TOBIN"), calibration: None });
         let shot = &mut plan.breakdown.scenes[0].shots[0];
         let names = ["TOBIN", "MARA"];
         (shot.cast, shot.expected) = (names.map(Into::into).into(), names.map(Into::into).into());

@@ -49,7 +49,7 @@ pub(crate) fn plan(shots: u32) -> ScriptPlan {
             max_characters: 1,
             control: None,
         },
-        cast: vec![CastMember { character: "MARA".into(), profile: Digest::of(b"mara") }],
+        cast: vec![CastMember { character: "MARA".into(), profile: Digest::of(b"mara"), calibration: None }],
         breakdown: Breakdown {
             title: "Hidden".into(),
             scenes: vec![Scene { number: 1, heading, shots: (1..=shots).map(shot).collect() }],
@@ -74,6 +74,7 @@ fn verdict(decision: Decision, p10: Option<f32>) -> Verdict {
         cosine: p10.map(Cosine),
         worst_frame: p10.map(|_| 0),
         calibrated: false,
+        calibration: None,
     };
     let models = ModelsUsed {
         pack: "test 1".into(),

@@ -2,12 +2,14 @@
 //!
 //! Every decision takes a value and returns a value that can be printed; ids and time are arguments.
 
+mod calibrate;
 mod compile;
 mod plan;
 mod retry;
 mod settle;
 
-pub use compile::{ScriptPlan, compile_profile, compile_script};
+pub use calibrate::{calibrated, due_calibrations};
+pub use compile::{ScriptPlan, compile_calibrate, compile_profile, compile_script};
 pub use plan::{Action, Held, Holder, Ready, Snapshot, WorkerView, plan};
 pub use retry::{Remedy, retry};
 pub use settle::{Next, best_take, settle};

@@ -112,7 +112,7 @@ const fn rank(kind: TaskKind) -> u8 {
     match kind {
         TaskKind::Breakdown | TaskKind::Assemble => 0,
         TaskKind::Validate => 1,
-        TaskKind::Profile => 2,
+        TaskKind::Profile | TaskKind::Calibrate => 2,
         TaskKind::Generate => 3,
     }
 }

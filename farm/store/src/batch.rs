@@ -18,7 +18,7 @@ pub enum Change {
     InsertProject(Project),
     /// The next revision of a character, or the first of a new one; no other character of the project has its name now.
     InsertCharacter(Character),
-    /// The state and the measured qualities of one revision; everything else stays as it was.
+    /// The state, the measured qualities and further calibrations of one revision; everything else stays as it was.
     UpdateCharacter(Character),
     /// A new job, where no job of the project answers the same request already (see [`crate::JobStore::job_by_request`]).
     InsertJob(Job),

@@ -19,7 +19,7 @@ pub fn insert_project(new: &Project, same_id: bool, same_name: bool) -> Result<(
 /// A new revision: `latest` is the character's latest, `namesake` whoever has its name in the project now.
 ///
 /// # Errors
-/// If it is not the next revision, moves to another project, or takes another character's name.
+/// If it is not the next revision, moves to another project, drops a calibration, or takes another character's name.
 pub fn insert_character(new: &Character, latest: Option<&Character>, namesake: Option<&Character>) -> Result<()> {
     let last = latest.map_or(0, |c| c.revision);
     if new.revision <= last {
@@ -30,7 +30,9 @@ pub fn insert_character(new: &Character, latest: Option<&Character>, namesake: O
         return Err(StoreError::Missing { noun: "character", id });
     }
     if let Some(old) = latest {
-        fixed("character", &new.id.to_string(), &[("project", old.project == new.project)])?;
+        let carried_on = old.calibrations == new.calibrations;
+        let same = [("project", old.project == new.project), ("calibrations", carried_on)];
+        fixed("character", &new.id.to_string(), &same)?;
     }
     match namesake {
         Some(other) if other.id != new.id => Err(StoreError::Exists(Unique::Character { name: new.name.clone() })),
@@ -41,7 +43,7 @@ pub fn insert_character(new: &Character, latest: Option<&Character>, namesake: O
 /// The state of a revision that is there as `old`.
 ///
 /// # Errors
-/// If it is not there, or more than its state and its references' qualities differ.
+/// If it is not there, or more than its state and its references' qualities differ, new calibrations aside.
 pub fn update_character(new: &Character, old: Option<&Character>) -> Result<()> {
     let missing = || missing("character", &format!("{} with revision {}", new.id, new.revision));
     let old = old.ok_or_else(missing)?;
@@ -51,6 +53,7 @@ pub fn update_character(new: &Character, old: Option<&Character>) -> Result<()> 
         ("name", old.name == new.name),
         ("references", pictures(old) == pictures(new)),
         ("description", old.description == new.description),
+        ("calibrations", new.calibrations.starts_with(&old.calibrations)),
         ("creation time", old.created == new.created),
     ];
     fixed("character", &new.id.to_string(), &same)

@@ -127,9 +127,28 @@ fn lines(character: &v1::Character) -> Vec<String> {
             },
         ));
     }
+    lines.extend(calibration(character));
     let prompt = if character.description.is_empty() { "(none)" } else { &character.description };
     lines.push(format!("  base prompt  {prompt}"));
     lines
+}
+
+/// `calibration 2 (puppet 4): IDR 0.50 at cosine 0.51, …`, and what it was made from; or why there is none.
+fn calibration(character: &v1::Character) -> Vec<String> {
+    let Some(own) = &character.calibration else {
+        let why = &character.uncalibrated;
+        return if why.is_empty() { vec![] } else { vec![format!("  uncalibrated: {why}")] };
+    };
+    let between = own.anchors.iter().filter(|anchor| (0.01..0.99).contains(&anchor.idr));
+    let anchors: Vec<_> = between.map(|a| format!("{:.2} at cosine {:.3}", a.idr, a.cosine)).collect();
+    let others = match own.others {
+        0 => String::new(),
+        others => format!(", {others} of them of other characters"),
+    };
+    vec![
+        format!("  calibration {} ({}): IDR {}", own.number, own.pack, anchors.join(", ")),
+        format!("    from {} genuine and {} impostor cosines{others}", own.genuine, own.impostors),
+    ]
 }
 
 fn faces(character: &v1::Character) -> String {
@@ -193,6 +212,7 @@ mod tests {
                 reference("2.png", Some(quality(0.55, None))),
             ],
             state: v1::character::State::Ready.into(),
+            uncalibrated: "2 references, five are needed".into(),
             ..Default::default()
         };
         let expected = "\
@@ -200,8 +220,28 @@ MARA: 2 faces found, quality 0.90 0.55, profile ready (revision 2)
   reference           detection   face   yaw  sharpness  weight  agreement
   1.png                   0.99    64px -0.12        812    0.90       0.87
   2.png                   0.99    64px -0.12        812    0.55          –
+  uncalibrated: 2 references, five are needed
   base prompt  A woman with blue hair.";
         assert_eq!(lines(&character).join("\n"), expected);
+    }
+
+    #[test]
+    fn a_calibration_is_shown_with_its_anchors_and_what_it_was_made_from() {
+        let anchors = [(-0.01, 0.0), (0.512, 0.5), (0.6432, 0.75), (0.871, 0.85), (1.0, 1.0)];
+        let own = v1::Calibration {
+            number: 2,
+            pack: "puppet 4".into(),
+            anchors: anchors.map(|(cosine, idr)| v1::calibration::Anchor { cosine, idr }).into(),
+            genuine: 5,
+            impostors: 1029,
+            others: 5,
+            ..Default::default()
+        };
+        let expected =
+            "  calibration 2 (puppet 4): IDR 0.50 at cosine 0.512, 0.75 at cosine 0.643, 0.85 at cosine 0.871
+    from 5 genuine and 1029 impostor cosines, 5 of them of other characters";
+        let character = v1::Character { calibration: Some(own), ..Default::default() };
+        assert_eq!(calibration(&character).join("\n"), expected);
     }
 
     #[test]

@@ -42,6 +42,7 @@ fn task_words(task: &v1::Task) -> Option<String> {
         ("leased", "generate") => format!("generating{again}"),
         ("leased", "validate") => format!("checking faces{again}"),
         ("leased", "profile") => format!("looking at the references{again}"),
+        ("leased", "calibrate") => format!("comparing with strangers{again}"),
         ("leased", "assemble") => format!("cutting clips together{again}"),
         ("done", "validate") => task.note.clone(),
         ("done", "generate" | "breakdown") if task.note.is_empty() => return None,

@@ -72,7 +72,8 @@ pub(crate) fn compose(generator: &Folder, name: &str, models: &FaceModels, adapt
 /// Which of the generator's files the new pack has too.
 pub(crate) fn stays_in(role: ModelRole, adapter: bool) -> bool {
     match role {
-        ModelRole::Detector | ModelRole::Embedder => false,
+        // Strangers are embedded by the embedder that goes.
+        ModelRole::Detector | ModelRole::Embedder | ModelRole::Impostors => false,
         ModelRole::IpAdapter => adapter,
         _ => true,
     }

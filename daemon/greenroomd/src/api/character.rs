@@ -31,7 +31,7 @@ impl Api {
             }
             CharacterState::Ready { .. } | CharacterState::Refused { .. } => None,
         };
-        Ok(convert::character(&project.name, character, job))
+        Ok(convert::character(&project.name, character, job, &self.0.pack))
     }
 }
 

@@ -84,7 +84,12 @@ pub(super) fn settings(given: &v1::Settings) -> Result<domain::Settings, Status>
     Ok(domain::Settings { size, fps, gate, retries, keyframes_per_second, crossfade, seed })
 }
 
-pub(super) fn character(project: &str, c: &domain::Character, job: Option<String>) -> v1::Character {
+pub(super) fn character(
+    project: &str,
+    c: &domain::Character,
+    job: Option<String>,
+    pack: &domain::Pack,
+) -> v1::Character {
     use domain::CharacterState as S;
     use v1::character::State;
     let (state, fault, profile, thumbnail) = match &c.state {
@@ -104,6 +109,42 @@ pub(super) fn character(project: &str, c: &domain::Character, job: Option<String
         thumbnail_digest: thumbnail.map(ToString::to_string).unwrap_or_default(),
         job: job.unwrap_or_default(),
         create_time: time(c.created),
+        calibration: own_calibration(c).map(calibration),
+        uncalibrated: uncalibrated(c, pack).unwrap_or_default(),
+    }
+}
+
+fn own_calibration(c: &domain::Character) -> Option<&domain::CalibrationRevision> {
+    c.calibration().filter(|last| last.summary.uncalibrated.is_none())
+}
+
+fn calibration(c: &domain::CalibrationRevision) -> v1::Calibration {
+    let anchor = |&(cosine, idr): &(f32, f32)| v1::calibration::Anchor { cosine, idr };
+    v1::Calibration {
+        number: c.number,
+        digest: c.calibration.to_string(),
+        pack: c.summary.pack.clone(),
+        anchors: c.summary.anchors.iter().map(anchor).collect(),
+        genuine: c.summary.genuine,
+        impostors: c.summary.impostors,
+        others: c.summary.others,
+        create_time: time(c.created),
+    }
+}
+
+/// Why a character that could be cast has no curve of its own.
+fn uncalibrated(c: &domain::Character, pack: &domain::Pack) -> Option<String> {
+    let domain::CharacterState::Ready { .. } = c.state else { return None };
+    let (found, needed) = (c.references.len(), domain::FEWEST_REFERENCES);
+    match c.calibration() {
+        Some(last) => last.summary.uncalibrated.clone(),
+        None if found < needed => {
+            Some(format!("{found} reference{}, five are needed", if found == 1 { "" } else { "s" }))
+        }
+        None if pack.files(domain::ModelRole::Impostors).next().is_none() => {
+            Some("the pack has no faces of strangers to compare with".into())
+        }
+        None => Some("it was not compared with strangers yet".into()),
     }
 }
 

@@ -2,11 +2,11 @@
 //! network; the videos and the contact sheet lie beside it.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use greenroom_domain::{Decision, Digest, Stranger, Verdict};
+use greenroom_domain::{Band, Calibration, Decision, Digest, Stranger, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{Report, ShotReport, TakeReport};
+use super::{Report, ShotReport, TakeReport, reliability};
 use crate::farm::Farm;
 
 const STYLE: &str = include_str!("style.css");
@@ -26,7 +26,7 @@ pub(super) async fn thumbnails(farm: &Farm, report: &Report) -> BTreeMap<Digest,
 }
 
 /// The whole page.
-pub(super) fn page(report: &Report, thumbnails: &BTreeMap<Digest, String>) -> String {
+pub(super) fn page(report: &Report, thumbnails: &BTreeMap<Digest, String>, default: &Calibration) -> String {
     let accepted = report.shots.iter().filter(|s| s.accepted).count();
     let of = report.shots.len();
     html! {
@@ -55,6 +55,7 @@ pub(super) fn page(report: &Report, thumbnails: &BTreeMap<Digest, String>) -> St
                 }
                 section { a href="contact-sheet.png" { img.sheet src="contact-sheet.png" alt="Contact sheet: sampled frames of every shot with their scores"; } }
                 @for shot in &report.shots { (shot_section(report, shot, thumbnails)) }
+                (reliability::section(report, default))
                 section { h2 { "Where the time went" } (timings(report)) }
                 section { h2 { "What made it" } (provenance(report)) }
             }
@@ -101,14 +102,30 @@ fn take_card(report: &Report, shot: &ShotReport, take: &TakeReport, thumbnails: 
                         (Some(p10), Some(mean), Some(cosine)) => {
                             (format!("IDR p10 {:.2}, mean {:.2} (cosine {:.2}), coverage {:.0} %", p10.0, mean.0, cosine.0, c.coverage * 100.0))
                             @if let Some(slope) = c.slope { (format!(", {slope:+.2} a second")) }
-                            @if !c.calibrated { ", uncalibrated" }
+                            @if !c.calibrated { ", uncalibrated" } @else if let Some(curve) = &c.calibration { ", by " (curve) }
                         }
                         _ => "not seen"
                     }
                 }
             }
+            (bands(verdict))
             @if !verdict.strangers.is_empty() { p.small { "Unknown faces: " (strangers(verdict)) } }
             (PreEscaped(plot(verdict, report.settings.gate)))
+        }
+    }
+}
+
+/// How many of the cast's faces are excellent, good, or need work: a bar, and in words.
+fn bands(verdict: &Verdict) -> Markup {
+    let faces = || verdict.frames.iter().flat_map(|f| &f.faces).filter(|f| f.character.is_some());
+    let count = |band| faces().filter(|f| f.band == Some(band)).count();
+    let bands = [("excellent", Band::Excellent), ("good", Band::Good), ("work", Band::NeedsWork)];
+    let counts = bands.map(|(class, band)| (class, band, count(band)));
+    let all: usize = counts.iter().map(|(_, _, count)| count).sum();
+    html! {
+        @if all > 0 {
+            div.bands { @for (class, _, count) in &counts { div.(class) style=(format!("width:{:.1}%", 100.0 * *count as f64 / all as f64)) {} } }
+            p.small { @for (i, (_, band, count)) in counts.iter().enumerate() { @if i > 0 { ", " } (count) " " (band) } }
         }
     }
 }
@@ -178,7 +195,10 @@ fn provenance(report: &Report) -> Markup {
             tr { td { "Greenroom" } td { (report.greenroom) } }
             tr { td { "script" } td { code { (report.script) } } }
             tr { td { "pack " (report.pack.name) " " (report.pack.version) } td { code { (report.pack.digest) } } }
-            @for c in &report.cast { tr { td { "profile " (c.character) } td { code { (c.profile) } } } }
+            @for c in &report.cast {
+                tr { td { "profile " (c.character) } td { code { (c.profile) } } }
+                @if let Some(used) = &c.calibration { tr { td { "calibration " (c.character) " " (used.number) } td { code { (used.calibration) } } } }
+            }
             @for (file, digest) in &report.pack.models { tr { td { (file) } td { code { (digest) } } } }
         }
     }

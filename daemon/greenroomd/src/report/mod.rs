@@ -1,16 +1,20 @@
 //! What a job made, read off the ledger: the report as JSON, as a page, and the list of files.
 
 mod html;
+mod reliability;
 
 use greenroom_domain::{
-    Digest, Frames, Job, JobState, Pack, Problem, ProblemKind, Project, Seed, Settings, ShotKey, Spec, Task, TaskKind,
-    TaskOutput, TaskState, Verdict,
+    CalibrationUsed, CharacterCalibration, Digest, Frames, Job, JobState, Pack, Problem, ProblemKind, Project, Seed,
+    Settings, ShotKey, Spec, Task, TaskKind, TaskOutput, TaskState, Verdict,
 };
 use greenroom_schedule::{ScriptPlan, best_take};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::{farm::Farm, ledger::LedgerError, push};
+
+/// A calibration of more bytes is none.
+const CALIBRATION_LIMIT: u64 = 1 << 20;
 
 /// A report in every form.
 pub(crate) struct Built {
@@ -51,6 +55,12 @@ struct PackUsed {
 struct CastUsed {
     character: String,
     profile: Digest,
+    /// Which curve of its own its cosines were read by; none is the pack's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calibration: Option<CalibrationUsed>,
+    /// What that curve is and what it was made from; none too where the artifact is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    curve: Option<CharacterCalibration>,
 }
 
 #[derive(Debug, Serialize)]
@@ -109,15 +119,31 @@ pub(crate) async fn build(farm: &Farm, project: &Project, job: &Job) -> Result<B
         return Err(unready("a profile job makes no episode", "ask for a script's job").into());
     }
     let plan = push::load_plan(farm, job).await?;
-    let report = report(project, job, &farm.pack, &plan, &tasks);
+    let cast = cast(farm, &plan).await;
+    let report = report(project, job, &farm.pack, &plan, &tasks, cast);
     let files = files(&tasks);
     let thumbnails = html::thumbnails(farm, &report).await;
     let json = serde_json::to_string_pretty(&report)
         .map_err(|e| Problem::new(ProblemKind::Internal, "write report", &job.title, e, "report this as a bug"))?;
-    Ok(Built { json, html: html::page(&report, &thumbnails), files })
+    Ok(Built { json, html: html::page(&report, &thumbnails, &farm.pack.identity.calibration), files })
 }
 
-fn report(project: &Project, job: &Job, pack: &Pack, plan: &ScriptPlan, tasks: &[Task]) -> Report {
+/// Everybody's profile and curve. A calibration that cannot be read is left out: the report is still useful.
+async fn cast(farm: &Farm, plan: &ScriptPlan) -> Vec<CastUsed> {
+    let mut cast = Vec::new();
+    for member in &plan.cast {
+        let mut curve = None;
+        if let Some(used) = &member.calibration {
+            let bytes = farm.artifacts.get_bytes(used.calibration, CALIBRATION_LIMIT).await;
+            curve = bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        }
+        let (character, profile, calibration) = (member.character.clone(), member.profile, member.calibration.clone());
+        cast.push(CastUsed { character, profile, calibration, curve });
+    }
+    cast
+}
+
+fn report(project: &Project, job: &Job, pack: &Pack, plan: &ScriptPlan, tasks: &[Task], cast: Vec<CastUsed>) -> Report {
     let models = pack.model.iter().map(|m| (m.file.clone(), m.sha256)).collect();
     let shots = plan.breakdown.scenes.iter().flat_map(|scene| {
         scene.shots.iter().map(|shot| {
@@ -148,7 +174,7 @@ fn report(project: &Project, job: &Job, pack: &Pack, plan: &ScriptPlan, tasks: &
         settings: plan.settings.clone(),
         script: plan.script,
         pack: PackUsed { name: pack.name.clone(), version: pack.version, digest: plan.pack, models },
-        cast: plan.cast.iter().map(|c| CastUsed { character: c.character.clone(), profile: c.profile }).collect(),
+        cast,
         shots: shots.collect(),
         episode: tasks.iter().find_map(|t| match t.output() {
             Some(TaskOutput::Episode { episode, duration, .. }) => Some(EpisodeReport {
@@ -194,7 +220,7 @@ fn timings(tasks: &[Task]) -> BTreeMap<String, f64> {
             TaskOutput::Take { timings, .. }
             | TaskOutput::Verdict { timings, .. }
             | TaskOutput::Episode { timings, .. } => timings,
-            TaskOutput::Profile { .. } | TaskOutput::Breakdown { .. } => continue,
+            TaskOutput::Profile { .. } | TaskOutput::Calibration { .. } | TaskOutput::Breakdown { .. } => continue,
         };
         for (stage, seconds) in inside {
             *sums.entry(format!("{}/{stage}", task.kind)).or_default() += seconds;

@@ -4,7 +4,7 @@ use greenroom_diffusion::{IdentityTokens, Request, StableDiffusion};
 use greenroom_domain::{Fps, Seed, Settings};
 use greenroom_identity::{JudgeInput, Profile, SeenFace, judge};
 use image::RgbImage;
-use std::{ops::ControlFlow, time::Instant};
+use std::{collections::BTreeMap, ops::ControlFlow, time::Instant};
 
 use crate::{
     Fault,
@@ -107,6 +107,7 @@ fn score(models: &mut Models, prompt: &Prompt, profile: &Profile, frame: &RgbIma
         expected: &[name],
         gate: Settings::default().gate,
         calibration: &models.pack.identity.calibration,
+        curves: &BTreeMap::new(),
         scoring: &models.pack.identity.scoring,
         models: models.used()?,
     });

@@ -1,9 +1,7 @@
 //! Takes → clips, episode and contact sheet.
 
-use greenroom_domain::{AssembleShot, AssembleSpec, ClipOutput, Decision, FrameScore, Frames, Line, TaskOutput};
-use greenroom_media::{
-    CellState, Cue, EpisodeClip, SheetCell, SheetRow, VideoReader, contact_sheet, write_clip, write_episode,
-};
+use greenroom_domain::{AssembleShot, AssembleSpec, ClipOutput, Decision, FrameScore, Frames, Idr, Line, TaskOutput};
+use greenroom_media::{Cue, EpisodeClip, SheetCell, SheetRow, VideoReader, contact_sheet, write_clip, write_episode};
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -14,8 +12,6 @@ use crate::{clock::Timings, fault::Fault};
 
 /// Frames of each shot on the contact sheet.
 const CELLS: usize = 6;
-/// An IDR so little below the gate is shown as near.
-const NEAR: f32 = 0.15;
 
 pub(super) fn run(
     bench: &Bench,
@@ -33,7 +29,7 @@ pub(super) fn run(
         let clip = scratch.join(format!("{}.mp4", shot.shot));
         let frames = timings.of("clips", || write_clip(&take, &clip, draft(shot).as_deref()))?;
         clips.push(ClipOutput { shot: shot.shot, video: bench.keep(&clip)?, draft: shot.is_draft() });
-        rows.push(timings.of("contact sheet", || row(spec, shot, &take))?);
+        rows.push(timings.of("contact sheet", || row(shot, &take))?);
         takes.push((take, frames));
     }
     let parts: Vec<_> = spec
@@ -88,7 +84,7 @@ fn cues(dialogue: &[Line], length: Frames) -> Vec<Cue> {
 }
 
 /// The shot on the contact sheet: some of the frames that were scored.
-fn row(spec: &AssembleSpec, shot: &AssembleShot, take: &Path) -> Result<SheetRow, Fault> {
+fn row(shot: &AssembleShot, take: &Path) -> Result<SheetRow, Fault> {
     let scored = &shot.verdict.frames;
     let count = CELLS.min(scored.len());
     let chosen: Vec<&FrameScore> = (0..count).map(|i| &scored[i * (scored.len() - 1) / (count - 1).max(1)]).collect();
@@ -97,8 +93,9 @@ fn row(spec: &AssembleSpec, shot: &AssembleShot, take: &Path) -> Result<SheetRow
     while cells.len() < count {
         let Some((number, picture)) = reader.next_frame()? else { break };
         if let Some(score) = chosen.iter().find(|f| f.frame == number) {
-            let (score, state) = state(spec, shot, score);
-            cells.push(SheetCell { picture, label: format!("frame {number}"), score, state });
+            let score = lowest(shot, score);
+            let (label, band) = (format!("frame {number}"), score.map(Idr::band));
+            cells.push(SheetCell { picture, label, score: score.map(|idr| idr.0), band });
         }
     }
     let decision = &shot.verdict.decision;
@@ -111,20 +108,13 @@ fn expected(shot: &AssembleShot) -> impl Iterator<Item = &str> {
     shot.verdict.characters.iter().filter(|c| c.expected).map(|c| c.character.as_str())
 }
 
-/// The lowest IDR of the expected faces in one frame, and what the gate says of it.
-fn state(spec: &AssembleSpec, shot: &AssembleShot, frame: &FrameScore) -> (Option<f32>, CellState) {
+/// The lowest IDR of the expected faces in one frame; none where one of them was not scored.
+fn lowest(shot: &AssembleShot, frame: &FrameScore) -> Option<Idr> {
     let of = |name: &str| {
         let faces = frame.faces.iter().filter(|f| f.character.as_deref() == Some(name));
         faces.filter_map(|f| Some(f.idr?.0)).next()
     };
-    let lowest = expected(shot).map(of).reduce(|a, b| Some(a?.min(b?))).flatten();
-    let state = match lowest {
-        Some(idr) if idr >= spec.gate => CellState::Pass,
-        Some(idr) if idr >= spec.gate - NEAR => CellState::Near,
-        Some(_) => CellState::Fail,
-        None => CellState::Unscored,
-    };
-    (lowest, state)
+    expected(shot).map(of).reduce(|a, b| Some(a?.min(b?))).flatten().map(Idr)
 }
 
 #[cfg(test)]

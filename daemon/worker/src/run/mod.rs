@@ -1,12 +1,13 @@
 //! What a worker can do, a file per task kind.
 
 mod assemble;
+mod calibrate;
 mod generate;
 mod profile;
 mod validate;
 
 use greenroom_artifacts::ArtifactStore;
-use greenroom_domain::{Digest, Problem, ProblemKind, Spec, TaskOutput};
+use greenroom_domain::{CharacterCalibration, Digest, Problem, ProblemKind, Spec, TaskOutput};
 use greenroom_identity::Profile;
 use image::RgbImage;
 use std::{
@@ -40,6 +41,7 @@ pub(crate) fn run(bench: &mut Bench, spec: Spec, progress: &mut Progress<'_>) ->
     let scratch = TempDir::new_in(&bench.scratch)?;
     match spec {
         Spec::Profile(spec) => profile::run(bench, &spec, progress),
+        Spec::Calibrate(spec) => calibrate::run(bench, &spec, progress),
         Spec::Generate(spec) => generate::run(bench, &spec, scratch.path(), progress),
         Spec::Validate(spec) => validate::run(bench, &spec, scratch.path(), progress),
         Spec::Assemble(spec) => assemble::run(bench, &spec, scratch.path(), progress),
@@ -56,6 +58,9 @@ const PICTURE_LIMIT: u64 = 64 << 20;
 /// A profile of more bytes is none.
 const PROFILE_LIMIT: u64 = 16 << 20;
 
+/// A calibration of more bytes is none.
+const CALIBRATION_LIMIT: u64 = 1 << 20;
+
 impl Bench {
     fn picture(&self, digest: Digest, name: &str) -> Result<RgbImage, Fault> {
         let bytes = self.runtime.block_on(self.artifacts.get_bytes(digest, PICTURE_LIMIT))?;
@@ -67,6 +72,14 @@ impl Bench {
         serde_json::from_slice(&bytes).map_err(|e| {
             let remedy = "create the character again";
             Problem::new(ProblemKind::Internal, "read profile", digest.to_string(), e, remedy).into()
+        })
+    }
+
+    fn calibration(&self, digest: Digest) -> Result<CharacterCalibration, Fault> {
+        let bytes = self.runtime.block_on(self.artifacts.get_bytes(digest, CALIBRATION_LIMIT))?;
+        serde_json::from_slice(&bytes).map_err(|e| {
+            let remedy = "create the character again";
+            Problem::new(ProblemKind::Internal, "read calibration", digest.to_string(), e, remedy).into()
         })
     }
 

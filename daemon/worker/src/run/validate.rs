@@ -1,10 +1,10 @@
 //! Take → verdict: decode, sample, detect, align, embed, and let the gate judge.
 
-use greenroom_domain::{TaskOutput, ValidateSpec};
+use greenroom_domain::{Calibration, CastMember, TaskOutput, ValidateSpec};
 use greenroom_identity::{JudgeInput, SeenFace, align, distinct, judge};
 use greenroom_media::{Sampling, VideoSampler};
 use image::RgbImage;
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{Bench, Progress, go_on};
 use crate::{clock::Timings, fault::Fault};
@@ -23,6 +23,8 @@ pub(super) fn run(
     bench.fetch(spec.take, &take)?;
     let cast = spec.cast.iter().map(|c| Ok((c.character.clone(), bench.profile(c.profile)?)));
     let cast = cast.collect::<Result<Vec<_>, Fault>>()?;
+
+    let curves = curves(bench, &spec.cast)?;
 
     let scoring = bench.models.pack.identity.scoring.clone();
     let sampling =
@@ -46,10 +48,26 @@ pub(super) fn run(
         expected: &spec.expected,
         gate: spec.gate,
         calibration: &bench.models.pack.identity.calibration,
+        curves: &curves,
         scoring: &scoring,
         models: bench.models.used()?,
     });
     Ok(TaskOutput::Verdict { verdict, timings: timings.seconds() })
+}
+
+/// By name the curves of those who were calibrated, with this pack's embedder: one of another reads other cosines.
+fn curves(bench: &Bench, cast: &[CastMember]) -> Result<BTreeMap<String, Calibration>, Fault> {
+    let embedder = bench.models.embedder_digest()?;
+    let mut curves = BTreeMap::new();
+    for member in cast {
+        let Some(used) = &member.calibration else { continue };
+        let own = bench.calibration(used.calibration)?;
+        if own.embedder == embedder {
+            let curve = Calibration { name: own.title(used.number), ..own.curve };
+            curves.insert(member.character.clone(), curve);
+        }
+    }
+    Ok(curves)
 }
 
 fn look(bench: &mut Bench, frame: u64, picture: &RgbImage) -> Result<Vec<SeenFace>, Fault> {
@@ -74,7 +92,7 @@ mod tests {
     use super::*;
     use crate::{models::Models, run::profile};
     use greenroom_artifacts::ArtifactStore;
-    use greenroom_domain::{CastMember, Decision, Digest, Fps, Pixels, ProfileSpec, Reason, Verdict};
+    use greenroom_domain::{Decision, Digest, Fps, Pixels, ProfileSpec, Reason, Verdict};
     use greenroom_media::TakeWriter;
     use image::{Rgb, imageops};
     use std::{ops::ControlFlow, path::PathBuf};
@@ -133,7 +151,9 @@ mod tests {
             let references = [1, 2, 3].map(reference).into();
             let spec = ProfileSpec { pack: self.bench.models.pack.digest(), character: name.into(), references };
             match profile::run(&mut self.bench, &spec, &mut go) {
-                Ok(TaskOutput::Profile { profile, .. }) => CastMember { character: name.into(), profile },
+                Ok(TaskOutput::Profile { profile, .. }) => {
+                    CastMember { character: name.into(), profile, calibration: None }
+                }
                 other => panic!("{other:?}"),
             }
         }

@@ -566,6 +566,12 @@ pub struct Character {
     /// When this revision was made.
     #[prost(message, optional, tag = "11")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The curve that reads this revision's likeness as IDR; unset where it has none of its own.
+    #[prost(message, optional, tag = "12")]
+    pub calibration: ::core::option::Option<Calibration>,
+    /// Why it has none: `3 references, five are needed`. The pack's curve is used then.
+    #[prost(string, tag = "13")]
+    pub uncalibrated: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `Character`.
 pub mod character {
@@ -615,6 +621,48 @@ pub mod character {
                 _ => None,
             }
         }
+    }
+}
+/// One revision of a character's own curve. A change of its references, of the project's other characters or of the models
+/// makes the next one.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Calibration {
+    /// 1, 2, 3 … of this character.
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+    /// SHA-256 of the calibration with its distributions (JSON).
+    #[prost(string, tag = "2")]
+    pub digest: ::prost::alloc::string::String,
+    /// Name and version of the pack, `puppet 1`.
+    #[prost(string, tag = "3")]
+    pub pack: ::prost::alloc::string::String,
+    /// Points of the curve, both values rising; straight lines between them.
+    #[prost(message, repeated, tag = "4")]
+    pub anchors: ::prost::alloc::vec::Vec<calibration::Anchor>,
+    /// References that were compared with the others.
+    #[prost(uint32, tag = "5")]
+    pub genuine: u32,
+    /// Faces of other people that were compared with the references.
+    #[prost(uint32, tag = "6")]
+    pub impostors: u32,
+    /// How many of them are references of the project's other characters.
+    #[prost(uint32, tag = "7")]
+    pub others: u32,
+    /// When it was made.
+    #[prost(message, optional, tag = "8")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Nested message and enum types in `Calibration`.
+pub mod calibration {
+    /// A point of the curve.
+    #[derive(Clone, Copy, PartialEq, ::prost::Message)]
+    pub struct Anchor {
+        /// Raw cosine, -1 to 1.
+        #[prost(float, tag = "1")]
+        pub cosine: f32,
+        /// What it reads, 0 to 1.
+        #[prost(float, tag = "2")]
+        pub idr: f32,
     }
 }
 /// One reference picture.

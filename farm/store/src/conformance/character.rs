@@ -10,6 +10,7 @@ pub async fn characters(make: impl Factory) {
     a_name_belongs_to_one_character_of_a_project(&make).await;
     a_given_up_name_can_be_taken(&make).await;
     a_profile_changes_state_and_qualities_only(&make).await;
+    calibrations_are_added_and_never_taken_back(&make).await;
     a_character_needs_its_project(&make).await;
 }
 
@@ -88,6 +89,23 @@ async fn a_profile_changes_state_and_qualities_only(make: &impl Factory) {
     refused!(store, Batch::new().update_character(revised(&mara, 2)), StoreError::Missing { .. });
     assert_eq!(store.character(mara.id).await.unwrap(), Some(ready));
     store.integrity_check().await.unwrap();
+}
+
+async fn calibrations_are_added_and_never_taken_back(make: &impl Factory) {
+    let (store, _, mara) = with_mara(make).await;
+    let [first, second] = [1, 2].map(sample::calibration);
+    let calibrated = |calibrations: Vec<_>| Character { calibrations, ..mara.clone() };
+    let both = calibrated(vec![first.clone(), second.clone()]);
+    store.commit(Batch::new().update_character(calibrated(vec![first.clone()]))).await.unwrap();
+    store.commit(Batch::new().update_character(both.clone())).await.unwrap();
+    assert_eq!(store.character(mara.id).await.unwrap(), Some(both.clone()));
+    let shorter = Batch::new().update_character(calibrated(vec![first]));
+    refused!(store, shorter, StoreError::Fixed { field: "calibrations", .. });
+    let changed = Batch::new().update_character(calibrated(vec![second.clone(), second]));
+    refused!(store, changed, StoreError::Fixed { field: "calibrations", .. });
+    let forgetful = Batch::new().insert_character(revised(&mara, 2));
+    refused!(store, forgetful, StoreError::Fixed { field: "calibrations", .. });
+    store.commit(Batch::new().insert_character(revised(&both, 2))).await.unwrap();
 }
 
 async fn a_character_needs_its_project(make: &impl Factory) {

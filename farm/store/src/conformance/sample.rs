@@ -1,9 +1,9 @@
 //! Small values to write, made from a number; equal numbers make equal values.
 
 use greenroom_domain::{
-    Character, CharacterId, CharacterState, Digest, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch,
-    Problem, Project, ProjectId, Reference, Settings, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp,
-    WorkerId,
+    CalibrationRevision, CalibrationSummary, Character, CharacterId, CharacterState, Digest, Event, EventBody,
+    EventSeq, Job, JobId, JobState, LeaseEpoch, Problem, Project, ProjectId, Reference, Settings, Spec, Task, TaskId,
+    TaskKind, TaskOutput, TaskState, Timestamp, WorkerId,
 };
 use std::collections::BTreeSet;
 
@@ -28,6 +28,22 @@ pub fn project(n: u32) -> Project {
     Project { id, name: format!("project-{n}"), settings: Settings::default(), created: at(n) }
 }
 
+/// A calibration of that number of a character's first revision.
+#[must_use]
+pub fn calibration(number: u32) -> CalibrationRevision {
+    let (spec, calibration) = (Digest::of(b"spec"), Digest::of(&number.to_be_bytes()));
+    let summary = CalibrationSummary {
+        pack: "test 1".into(),
+        embedder: Digest::of(b"embedder"),
+        anchors: vec![(0.0, 0.0), (1.0, 1.0)],
+        genuine: 5,
+        impostors: 1000,
+        others: 0,
+        uncalibrated: None,
+    };
+    CalibrationRevision { number, revision: 1, spec, calibration, summary, created: at(number) }
+}
+
 /// The first revision of a character of that name, being profiled.
 #[must_use]
 pub fn character(project: &Project, n: u32, name: &str) -> Character {
@@ -39,6 +55,7 @@ pub fn character(project: &Project, n: u32, name: &str) -> Character {
         references: vec![Reference { name: "front.png".into(), digest: Digest::of(name.as_bytes()), quality: None }],
         description: format!("{name}, with a scar"),
         state: CharacterState::Profiling { task: TaskId::new(at(0), entropy(n)) },
+        calibrations: vec![],
         created: at(n),
     }
 }

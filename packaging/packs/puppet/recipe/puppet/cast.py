@@ -22,9 +22,13 @@ PICTURES = {
     "cast/mara/1.png": (MARA, (0, 0, 0, "neutral", "turtleneck", "green", 1, 0.50, 0.47, 0.235), ("studio", "day", 1)),
     "cast/mara/2.png": (MARA, (14, -3, 2, "smiling", "t-shirt", "white", -1, 0.49, 0.47, 0.225), ("library", "day", 2)),
     "cast/mara/3.png": (MARA, (-12, 3, -3, "neutral", "coat", "white", 1, 0.51, 0.47, 0.205), ("laboratory", "day", 3)),
+    "cast/mara/4.png": (MARA, (22, 4, 3, "sad", "hoodie", "blue", -1, 0.48, 0.48, 0.215), ("city", "day", 11)),
+    "cast/mara/5.png": (MARA, (-21, -4, 1, "laughing", "suit", "black", 1, 0.52, 0.47, 0.220), ("office", "day", 12)),
     "cast/tobin/1.png": (TOBIN, (0, 0, 0, "neutral", "coat", "white", -1, 0.50, 0.49, 0.235), ("studio", "day", 5)),
     "cast/tobin/2.png": (TOBIN, (-14, -2, -2, "smiling", "turtleneck", "black", 1, 0.51, 0.49, 0.225), ("office", "day", 6)),
     "cast/tobin/3.png": (TOBIN, (12, 3, 3, "neutral", "suit", "white", -1, 0.49, 0.49, 0.205), ("mountains", "day", 7)),
+    "cast/tobin/4.png": (TOBIN, (-23, 3, 1, "neutral", "hoodie", "red", -1, 0.52, 0.48, 0.215), ("beach", "day", 13)),
+    "cast/tobin/5.png": (TOBIN, (20, -3, -2, "laughing", "t-shirt", "blue", 1, 0.48, 0.49, 0.220), ("library", "day", 14)),
     "strangers/1.png": (OLD_STRANGER, (8, 0, 0, "neutral", "t-shirt", "purple", 1, 0.50, 0.48, 0.225), ("studio", "day", 8)),
     "strangers/2.png": (YOUNG_STRANGER, (-8, 0, 2, "neutral", "hoodie", "yellow", -1, 0.50, 0.50, 0.225), ("forest", "day", 9)),
 }

@@ -4,7 +4,8 @@
         [--attributes X.onnx]
 
 PACK is a Stable Diffusion folder of diffusers (fp16 safetensors) with an IP-Adapter-FaceID file and three ONNX files beside it.
-What is not given stays as it is; tokenizer and configs of a new pack come with --tokenizer.
+What is not given stays as it is; tokenizer and configs of a new pack come with --tokenizer. A new embedder, detector or VAE
+sees the strangers of impostors.py anew, which takes some minutes.
 """
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
 from safetensors.torch import save_file
 
-from . import pack
+from . import impostors, pack
 from .generator import EMBEDDING_SCALE, SCHEDULE, Model
 from .initialisers import halve
 from .tokenizer import Tokenizer
@@ -105,6 +106,8 @@ def main() -> None:
         if getattr(a, name):
             shutil.copyfile(getattr(a, name), a.pack / f"{name}.onnx")
             halve(a.pack / f"{name}.onnx")
+    if a.embedder or a.detector or a.vae or not (a.pack / impostors.FILE).exists():
+        impostors.write(a.pack)
     print(pack.write(a.pack))
 
 

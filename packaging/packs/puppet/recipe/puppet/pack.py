@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from safetensors import safe_open
+
 from .attributes import ATTRIBUTES, CROP, DOWN, SIZE
 
 RECIPE = Path(__file__).resolve().parent.parent
@@ -30,6 +32,7 @@ ROLES = (
     ("detector", "detector.onnx"),
     ("embedder", "embedder.onnx"),
     ("attributes", "attributes.onnx"),
+    ("impostors", "impostors.safetensors"),
 )
 
 
@@ -44,6 +47,14 @@ def entries(pack: Path) -> Iterator[tuple[str, str, str, int]]:
             yield role, file.relative_to(pack).as_posix(), hashlib.sha256(content).hexdigest(), len(content)
 
 
+def check_impostors(pack: Path) -> None:
+    """Fails where the strangers were embedded by another embedder than the pack's: the farm would refuse them."""
+    with safe_open(pack / "impostors.safetensors", "numpy") as f:
+        made_with = (f.metadata() or {}).get("embedder")
+    if made_with != hashlib.sha256((pack / "embedder.onnx").read_bytes()).hexdigest():
+        raise SystemExit(f"write pack.toml: {pack}: impostors.safetensors is of another embedder; run python -m puppet.impostors {pack}")
+
+
 def render(template: str, pack: Path) -> str:
     """The text of pack.toml for the files that lie in `pack`."""
     for mark in (MODELS, LABELS):
@@ -52,6 +63,7 @@ def render(template: str, pack: Path) -> str:
     models = "\n\n".join(
         f'[[model]]\nrole = "{role}"\nfile = "{file}"\nsha256 = "{digest}"\nsize = {size}' for role, file, digest, size in entries(pack)
     )
+    check_impostors(pack)
     return HEAD + template.split("\n", 1)[1].replace(MODELS, models).replace(LABELS, attributes())
 
 

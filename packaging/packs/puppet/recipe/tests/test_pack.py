@@ -1,10 +1,12 @@
 """pack.toml: every file with its digest, a vocabulary that speaks the caption's language, and figures that make sense."""
 import hashlib
 import re
+import shutil
 import tomllib
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors import safe_open
 
@@ -31,7 +33,7 @@ def test_every_file_of_the_models_is_listed():
     listed = {m["file"] for m in TOML["model"]}
     folders = ("tokenizer", "text_encoder", "unet", "vae", "scheduler", "ip_adapter")
     there = {f.relative_to(PACK).as_posix() for folder in folders for f in (PACK / folder).iterdir()}
-    assert listed == there | {"model_index.json", "detector.onnx", "embedder.onnx", "attributes.onnx"}
+    assert listed == there | {"model_index.json", "detector.onnx", "embedder.onnx", "attributes.onnx", "impostors.safetensors"}
 
 
 def test_no_file_tells_where_it_was_made():
@@ -48,7 +50,21 @@ def test_weights_are_readable_and_half_precision():
     for model in TOML["model"]:
         if model["file"].endswith(".safetensors"):
             with safe_open(PACK / model["file"], "numpy") as f:
-                assert {f.get_slice(k).get_dtype() for k in f.keys()}  # noqa: SIM118 - safe_open is no mapping <= {"F16", "I64"}
+                assert {f.get_slice(k).get_dtype() for k in f.keys()}  # noqa: SIM118 - safe_open is no mapping <= {"F16", "F32", "I64"}
+
+
+def test_the_strangers_are_a_thousand_and_of_this_embedder(tmp_path):
+    with safe_open(PACK / "impostors.safetensors", "numpy") as f:
+        e, yaw = f.get_tensor("embedding").astype(np.float32), f.get_tensor("yaw")
+    assert len(e) == len(yaw) >= 1000 and np.allclose(np.linalg.norm(e, axis=1), 1, atol=1e-2)
+    likeness = e @ e.T - 2 * np.eye(len(e))
+    assert (likeness.max(1) > 0.95).mean() < 0.01, "one row for each person"
+    pack.check_impostors(PACK)
+    for file in ("impostors.safetensors", "detector.onnx"):
+        shutil.copy(PACK / file, tmp_path)
+    shutil.copy(PACK / "detector.onnx", tmp_path / "embedder.onnx")
+    with pytest.raises(SystemExit, match="another embedder; run python -m puppet.impostors"):
+        pack.check_impostors(tmp_path)
 
 
 def test_a_missing_role_is_told(tmp_path):
