@@ -2,8 +2,10 @@
 
 mod daemon;
 mod demo;
+mod example;
 mod farm;
 mod figure;
+mod gate;
 mod pack;
 mod process;
 mod size;
@@ -21,6 +23,8 @@ pub(crate) enum Subject {
     Daemon,
     /// The demo from a cold start: wall time, time per stage, peak memory, shots accepted.
     Demo,
+    /// The gate on clips of characters that nothing was tuned on: false and true accepts, who is who. Takes many minutes.
+    Gate(gate::Options),
     /// The bundled models on characters that they were not trained on: faces, likeness, attributes, pictures. Takes many minutes.
     Pack(pack::Options),
     /// Bytes of what is shipped: the release programs and the bundled pack.
@@ -36,6 +40,7 @@ pub(crate) fn figures(root: &Path, subject: &Subject, say: &mut dyn FnMut(&Figur
     let figures = match subject {
         Subject::Daemon => daemon::figures(root)?,
         Subject::Demo => demo::figures(root)?,
+        Subject::Gate(options) => return gate::figures(root, options, say),
         Subject::Pack(options) => return pack::figures(root, options, say),
         Subject::Size => size::figures(root)?,
     };

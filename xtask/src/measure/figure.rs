@@ -30,6 +30,12 @@ impl Figure {
         Self { figure: figure.into(), value, unit: unit.to_owned(), goal: None, peer: None, peer_value: None }
     }
 
+    /// With its goal, if it has one among these.
+    pub(crate) fn with_goal(self, goals: &[(&str, &str)]) -> Self {
+        let goal = goals.iter().find(|(name, _)| *name == self.figure);
+        Self { goal: goal.map(|(_, goal)| (*goal).to_owned()), ..self }
+    }
+
     /// `bytes` in MiB.
     pub(crate) fn mebibytes(figure: impl Into<String>, bytes: u64) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "sizes of files and processes are far below 2^53")]
