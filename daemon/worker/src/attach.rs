@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Works until the daemon says stop, goes away, or standard input closes.
 pub(crate) async fn work(args: Args) -> Result<(), Problem> {
-    let models = Models::open(&args.pack, args.onnxruntime.clone(), args.threads)?;
+    let models = Models::open(&args.pack, args.onnxruntime.clone(), args.threads)?.with_precision(args.faces.into());
     let pack_digest = models.pack.digest().to_string();
     let away = |cause: String| {
         let remedy = "check that greenroomd runs and that address and token are its own";

@@ -18,6 +18,15 @@ impl Timings {
         value
     }
 
+    /// Adds what was timed within one of these stages, and takes it from that stage.
+    pub(crate) fn apart(&mut self, stage: &'static str, within: Self) {
+        for (inner, time) in within.0 {
+            *self.0.entry(inner).or_default() += time;
+            let outer = self.0.entry(stage).or_default();
+            *outer = outer.saturating_sub(time);
+        }
+    }
+
     /// As reports have them.
     pub(crate) fn seconds(&self) -> BTreeMap<String, f64> {
         self.0.iter().map(|(stage, time)| ((*stage).to_owned(), time.as_secs_f64())).collect()

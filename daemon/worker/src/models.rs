@@ -2,7 +2,9 @@
 
 use greenroom_diffusion::{ControlNet, Device, StableDiffusion};
 use greenroom_domain::{Digest, ModelFile, ModelRole, ModelsUsed, Pack, Problem, ProblemKind};
-use greenroom_identity::{Detector, Embedder, Impostors, init_runtime};
+use greenroom_identity::{
+    Compute, Detector, Embedder, FaceModels, FacePipeline, Impostors, Precision, init_runtime,
+};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +18,8 @@ pub(crate) struct Models {
     folder: PathBuf,
     onnxruntime: Option<PathBuf>,
     threads: usize,
-    detector: Option<Detector>,
-    embedder: Option<Embedder>,
+    precision: Precision,
+    faces: Option<FacePipeline>,
     diffusion: Option<StableDiffusion>,
     control: Option<Arc<ControlNet>>,
 }
@@ -29,27 +31,48 @@ impl Models {
         let text = std::fs::read_to_string(&file).map_err(|e| broken(&file, e))?;
         let pack = Pack::parse(&text, &file.display().to_string())?;
         let folder = folder.to_owned();
-        Ok(Self { pack, folder, onnxruntime, threads, detector: None, embedder: None, diffusion: None, control: None })
+        Ok(Self {
+            pack,
+            folder,
+            onnxruntime,
+            threads,
+            precision: Precision::Exact,
+            faces: None,
+            diffusion: None,
+            control: None,
+        })
     }
 
-    /// The face detector and the face embedder.
+    /// The same with embeddings as exact as this.
+    pub(crate) fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// The face detector and the face embedder, for single pictures.
     pub(crate) fn faces(&mut self) -> Result<(&mut Detector, &mut Embedder), Fault> {
-        if self.detector.is_none() || self.embedder.is_none() {
+        Ok(self.face_pipeline()?.one())
+    }
+
+    /// The same on all threads, for videos.
+    pub(crate) fn face_pipeline(&mut self) -> Result<&mut FacePipeline, Fault> {
+        if self.faces.is_none() {
             let library = self.onnxruntime.as_deref().ok_or_else(|| {
                 let remedy = "set GREENROOM_ONNXRUNTIME to libonnxruntime.so; `make demo` fetches it";
                 Problem::new(ProblemKind::Unavailable, "load ONNX Runtime", "library", "no path is configured", remedy)
             })?;
             init_runtime(library)?;
-            let detector = self.checked(ModelRole::Detector)?;
-            let embedder = self.checked(ModelRole::Embedder)?;
             let how = &self.pack.identity;
-            self.detector = Some(Detector::open(&detector, how.detect_size, &how.detector, self.threads)?);
-            self.embedder = Some(Embedder::open(&embedder, &how.embedder, self.threads)?);
+            let models = FaceModels {
+                detector: self.checked(ModelRole::Detector)?,
+                detect_size: how.detect_size,
+                detector_input: how.detector.clone(),
+                embedder: self.checked(ModelRole::Embedder)?,
+                embedder_input: how.embedder.clone(),
+            };
+            let compute = Compute { threads: self.threads, precision: self.precision };
+            self.faces = Some(FacePipeline::open(models, compute)?);
         }
-        match (&mut self.detector, &mut self.embedder) {
-            (Some(detector), Some(embedder)) => Ok((detector, embedder)),
-            _ => unreachable!("both were opened above"),
-        }
+        self.faces.as_mut().ok_or_else(|| unreachable!("it was opened above"))
     }
 
     /// The generator.

@@ -59,7 +59,7 @@ impl AttributeClassifier {
     /// # Errors
     /// If the file is missing, broken, or has other inputs or outputs than the pack's table says.
     pub fn open(file: &Path, how: &AttributeDefaults, threads: usize) -> Result<Self, ModelError> {
-        let model = Model::open(file, threads)?;
+        let model = Model::open(file, threads.into())?;
         let [batch, _, height, width] = model.input_dims()?;
         let batch = Batch::of(batch);
         let (width, height) = (width.unwrap_or(how.size), height.unwrap_or(how.size));

@@ -5,7 +5,7 @@ use image::RgbImage;
 use std::path::Path;
 
 use crate::{
-    Face, ModelError,
+    Compute, Face, ModelError, Precision,
     decode::{self, Candidate, Layout, expected},
     letterbox::letterbox,
     model::{Model, Output, shapes},
@@ -33,14 +33,19 @@ pub struct BoxDetector {
 impl Detector {
     /// Opens a model and runs it once on black, so that a wrong one is refused here and not in the middle of a take.
     ///
-    /// `size` is the square input's side in pixels, a multiple of 32; a model with a fixed input keeps its own. `threads` is
+    /// `size` is the square input's side in pixels, a multiple of 32; a model with a fixed input keeps its own. `compute` is
     /// how many threads one picture may use.
     ///
     /// # Errors
     /// If the file is missing, broken, has other inputs or outputs or no landmarks, if `size` is not a multiple of 32, or if
     /// the model leaves its input open and yet runs at another size only.
-    pub fn open(file: &Path, size: u32, input: &DetectorInput, threads: usize) -> Result<Self, ModelError> {
-        let boxes = BoxDetector::open(file, size, input, threads)?;
+    pub fn open(
+        file: &Path,
+        size: u32,
+        input: &DetectorInput,
+        compute: impl Into<Compute>,
+    ) -> Result<Self, ModelError> {
+        let boxes = BoxDetector::open(file, size, input, compute)?;
         if boxes.has_landmarks() {
             return Ok(Self(boxes));
         }
@@ -69,8 +74,13 @@ impl BoxDetector {
     ///
     /// # Errors
     /// The same, but for the landmarks.
-    pub fn open(file: &Path, size: u32, input: &DetectorInput, threads: usize) -> Result<Self, ModelError> {
-        let model = Model::open(file, threads)?;
+    pub fn open(
+        file: &Path,
+        size: u32,
+        input: &DetectorInput,
+        compute: impl Into<Compute>,
+    ) -> Result<Self, ModelError> {
+        let model = Model::open(file, Compute { precision: Precision::Exact, ..compute.into() })?;
         let [batch, _, height, width] = model.input_dims()?;
         if batch.is_some_and(|n| n != 1) {
             return Err(model.shape_error("a batch of one picture", format!("a batch of {}", batch.unwrap_or(0))));

@@ -5,8 +5,9 @@ use image::{Rgb, RgbImage};
 use std::path::Path;
 
 use crate::{
-    Embedding, ModelError,
+    Compute, Embedding, ModelError, Precision,
     batch::{Batch, LARGEST_BATCH},
+    compute::Provider,
     model::{Model, shapes},
     norm::Norm,
 };
@@ -25,18 +26,36 @@ pub struct Embedder {
 
 /// Where the model leaves it open: ArcFace's.
 const DEFAULT_SIZE: u32 = 112;
+/// Embeddings in short precision are as near to the exact ones, or not used.
+const FAST_COSINE: f32 = 0.9999;
 /// Embedders in use take 112 to 160 pixels.
 const LARGEST_SIZE: u32 = 512;
 
 impl Embedder {
-    /// Opens a model and tries it out, so that a wrong one is refused here. `threads` is how many threads one run may use.
+    /// Opens a model and tries it out, so that a wrong one is refused here. `compute` is how many threads one run may
+    /// use, and whether it may trade the last bits for speed.
     ///
     /// Models are about that leave open how many faces they take and yet take one alone: those get one at a time.
     ///
     /// # Errors
     /// If the file is missing, broken, has other inputs or outputs, or a fixed input of another size than the pack says.
-    pub fn open(file: &Path, input: &EmbedderInput, threads: usize) -> Result<Self, ModelError> {
-        let model = Model::open(file, threads)?;
+    pub fn open(file: &Path, input: &EmbedderInput, compute: impl Into<Compute>) -> Result<Self, ModelError> {
+        let compute = compute.into();
+        let mut exact = Self::open_as(file, input, Compute { precision: Precision::Exact, ..compute })?;
+        if compute.precision == Precision::Exact || !exact.model.provider().has_fast() {
+            return Ok(exact);
+        }
+        let tried = trials(exact.size);
+        let wanted = exact.embed(&tried)?;
+        // The exact one is closed first: models are large.
+        drop(exact);
+        let mut fast = Self::open_as(file, input, compute)?;
+        let alike = fast.embed(&tried)?.iter().zip(&wanted).all(|(a, b)| a.cosine(b).0 >= FAST_COSINE);
+        if alike { Ok(fast) } else { Self::open_as(file, input, Compute { precision: Precision::Exact, ..compute }) }
+    }
+
+    fn open_as(file: &Path, input: &EmbedderInput, compute: Compute) -> Result<Self, ModelError> {
+        let model = Model::open(file, compute)?;
         let [batch, _, height, width] = model.input_dims()?;
         let size = width.or(input.size).unwrap_or(DEFAULT_SIZE);
         let height = height.unwrap_or(size);
@@ -54,7 +73,7 @@ impl Embedder {
             return Err(model.shape_error("one output of shape (faces, numbers)", found));
         }
         let mut embedder = Self { model, size, length: 0, batch, norm: input.into() };
-        let slope = RgbImage::from_fn(size, size, |x, y| Rgb([x as u8, y as u8, (x ^ y) as u8]));
+        let [slope, ..] = trials(size);
         let one = embedder.run(std::slice::from_ref(&slope))?;
         embedder.length = one.first().map_or(0, Vec::len);
         if batch.most() > 1 && embedder.run(&[slope.clone(), slope]).is_err() {
@@ -67,6 +86,11 @@ impl Embedder {
     #[must_use]
     pub const fn size(&self) -> u32 {
         self.size
+    }
+
+    /// Where it runs.
+    pub(crate) const fn provider(&self) -> Provider {
+        self.model.provider()
     }
 
     /// How many numbers an embedding has.
@@ -105,4 +129,17 @@ impl Embedder {
             other => Err(self.model.shape_error("one output of shape (faces, numbers)", shapes(other))),
         }
     }
+}
+
+/// Pictures without two rows or columns alike: soft, hard, dark and coloured.
+fn trials(size: u32) -> [RgbImage; 4] {
+    let drawn = |pixel: fn(u32, u32) -> [u32; 3]| {
+        RgbImage::from_fn(size, size, move |x, y| Rgb(pixel(x, y).map(|value| value as u8)))
+    };
+    [
+        drawn(|x, y| [x, y, x ^ y]),
+        drawn(|x, y| [(x * x + y) / 9, x * 7 ^ y * 5, (x & y) * 3]),
+        drawn(|x, y| [(x + y) / 4, (x * 3) % 64, y / 2]),
+        drawn(|x, y| [200 - x / 2, 90 + (y * 13) % 90, 60 + (x * y) % 120]),
+    ]
 }

@@ -18,7 +18,7 @@ const FIRST_NODES: usize = 8;
 /// # Errors
 /// If ONNX Runtime is not there. A file that is no model, or fails, is [`OnnxKind::Broken`].
 pub fn inspect(file: &Path, threads: usize) -> Result<OnnxKind, ModelError> {
-    let model = match Model::open(file, threads) {
+    let model = match Model::open(file, threads.into()) {
         Ok(model) => model,
         Err(error @ ModelError::Runtime(_)) => return Err(error),
         Err(error) => return Ok(OnnxKind::Broken { problem: error.problem() }),

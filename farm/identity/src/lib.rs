@@ -4,6 +4,8 @@
 //! ONNX Runtime library ([`init_runtime`]). [`Profile`], [`calibrate()`] and [`judge()`] are pure: no IO, no clock, no randomness;
 //! how a verdict follows from faces is written in [`mod@judge`].
 //!
+//! [`FacePipeline`] does the first half for all pictures of a video, on all cores.
+//!
 //! Models are pack data. A detector has SCRFD's outputs (Guo et al. 2021, arXiv:2105.04714), an embedder ArcFace's input
 //! and output (Deng et al. 2019, arXiv:1801.07698).
 
@@ -13,6 +15,7 @@ mod attributes;
 mod batch;
 mod calibrate;
 mod cast;
+mod compute;
 mod court;
 mod decode;
 mod detector;
@@ -27,6 +30,7 @@ mod letterbox;
 mod model;
 mod names;
 mod norm;
+mod pipeline;
 mod profile;
 mod quality;
 mod runtime;
@@ -37,6 +41,7 @@ mod tail;
 pub use align::align;
 pub use attributes::{Attribute, AttributeClassifier, Attributes};
 pub use calibrate::{CalibrateInput, CalibrationError, CalibrationFault, calibrate, uncalibrated};
+pub use compute::{Compute, Precision};
 pub use detector::{BoxDetector, Detector};
 pub use embedder::Embedder;
 pub use embedding::{Embedding, EmbeddingError};
@@ -45,6 +50,7 @@ pub use impostors::{ImpostorFace, Impostors, ImpostorsError};
 pub use inspect::inspect;
 pub use judge::{BESIDE, JudgeInput, STRANGER_BELOW, SeenFace, TOLERATED_SHARE, judge};
 pub use model::ModelError;
+pub use pipeline::{FaceModels, FacePipeline, FoundFace, Wanted};
 pub use profile::{Profile, ProfileError, ProfileReference, Side, View};
 pub use quality::quality;
 pub use runtime::{RuntimeError, init_runtime};

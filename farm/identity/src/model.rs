@@ -1,14 +1,15 @@
-//! One ONNX model: opened with settings that make equal inputs give equal outputs, and run on one float tensor.
+//! One ONNX model: opened on what the library offers, and run on one float tensor.
 
 use greenroom_domain::Problem;
-use ort::{
-    session::{Session, builder::SessionBuilder},
-    value::TensorRef,
-};
+use ort::{session::Session, value::TensorRef};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-use crate::{RuntimeError, runtime};
+use crate::{
+    RuntimeError,
+    compute::{Compute, Provider, Refused},
+    runtime,
+};
 
 /// Why a model cannot be used.
 #[derive(Debug, Error)]
@@ -81,6 +82,7 @@ impl ModelError {
 pub(crate) struct Model {
     file: PathBuf,
     session: Session,
+    provider: Provider,
 }
 
 /// One float output, copied out.
@@ -91,13 +93,28 @@ pub(crate) struct Output {
 }
 
 impl Model {
-    /// Opens on the CPU. Worker threads sleep instead of spinning, so that several models share few cores.
-    pub(crate) fn open(file: &Path, threads: usize) -> Result<Self, ModelError> {
-        let environment = runtime::environment()?;
-        let session = configure(environment, threads)
-            .and_then(|mut builder| builder.commit_from_file(file))
-            .map_err(|e| ModelError::Open { file: file.to_owned(), cause: e.to_string() })?;
-        Ok(Self { file: file.to_owned(), session })
+    /// Opens on the best execution provider that takes it; the CPU is the last, and what it says is the error.
+    pub(crate) fn open(file: &Path, compute: Compute) -> Result<Self, ModelError> {
+        let mut refused = ModelError::Runtime(RuntimeError::NotStarted);
+        // Asked before anything of the library is used.
+        runtime::environment()?;
+        for provider in Provider::available() {
+            let session = provider
+                .session(compute)
+                .and_then(|mut builder| builder.commit_from_file(file).map_err(Refused::from))
+                .map(|session| Self { file: file.to_owned(), session, provider });
+            refused = match session {
+                Ok(model) => return Ok(model),
+                Err(Refused::Runtime(error)) => error.into(),
+                Err(Refused::Ort(cause)) => ModelError::Open { file: file.to_owned(), cause },
+            };
+        }
+        Err(refused)
+    }
+
+    /// Where it runs.
+    pub(crate) const fn provider(&self) -> Provider {
+        self.provider
     }
 
     /// The input's dimensions, none where the model leaves one open.
@@ -154,15 +171,4 @@ impl Model {
 pub(crate) fn shapes(outputs: &[Output]) -> String {
     let one = |o: &Output| format!("({})", o.dims.iter().map(usize::to_string).collect::<Vec<_>>().join(", "));
     outputs.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-fn configure(environment: &ort::environment::Environment, threads: usize) -> ort::Result<SessionBuilder> {
-    let builder = Session::builder(environment)?
-        .with_intra_threads(threads.max(1))?
-        .with_inter_threads(1)?
-        .with_parallel_execution(false)?
-        .with_intra_op_spinning(false)?
-        .with_inter_op_spinning(false)?
-        .with_deterministic_compute(true)?;
-    Ok(builder)
 }

@@ -1,16 +1,13 @@
 //! Take → verdict: decode, sample, detect, align, embed, and let the gate judge.
 
 use greenroom_domain::{Calibration, CastMember, TaskOutput, ValidateSpec};
-use greenroom_identity::{JudgeInput, SeenFace, align, distinct, judge};
+use greenroom_identity::{FoundFace, JudgeInput, SeenFace, Wanted, judge};
 use greenroom_media::{Sampling, VideoSampler};
 use image::RgbImage;
 use std::{collections::BTreeMap, path::Path};
 
 use super::{Bench, Progress, go_on};
 use crate::{clock::Timings, fault::Fault};
-
-/// Side of the embedder's input, pixels.
-const ALIGNED: u32 = 112;
 
 pub(super) fn run(
     bench: &mut Bench,
@@ -31,15 +28,28 @@ pub(super) fn run(
         Sampling { fewest: spec.samples, per_second: scoring.samples_per_second, most: scoring.most_samples };
     let mut sampler = timings.of("decode", || VideoSampler::open(&take, &sampling))?;
     let fps = sampler.info().fps;
-    let (mut frames, mut cuts) = (Vec::new(), Vec::new());
-    while let Some(sample) = timings.of("decode", || sampler.next_sample())? {
-        let part = sampler.part(&sample);
-        go_on(progress(part, &format!("frame {}, {:.0} % of the take", sample.number + 1, part * 100.0)))?;
-        if sample.after_cut {
-            cuts.push(sample.number);
-        }
-        frames.push((sample.number, timings.of("faces", || look(bench, sample.number, &sample.picture))?));
-    }
+    let wanted = Wanted {
+        score: bench.models.pack.identity.detect_score,
+        embedded_from: bench.models.pack.identity.smallest_face,
+    };
+    let (mut numbers, mut cuts) = (Vec::new(), Vec::new());
+    let mut decoding = Timings::default();
+    let found = {
+        let next = || -> Result<Option<RgbImage>, Fault> {
+            let Some(sample) = decoding.of("decode", || sampler.next_sample())? else { return Ok(None) };
+            let part = sampler.part(&sample);
+            go_on(progress(part, &format!("frame {}, {:.0} % of the take", sample.number + 1, part * 100.0)))?;
+            if sample.after_cut {
+                cuts.push(sample.number);
+            }
+            numbers.push(sample.number);
+            Ok(Some(sample.picture))
+        };
+        let pipeline = bench.models.face_pipeline()?;
+        timings.of("faces", || pipeline.look(wanted, next))?
+    };
+    timings.apart("faces", decoding);
+    let frames: Vec<_> = numbers.into_iter().zip(found).map(|(frame, found)| (frame, seen(frame, found))).collect();
     let verdict = judge(&JudgeInput {
         frames: &frames,
         cuts: &cuts,
@@ -70,21 +80,15 @@ fn curves(bench: &Bench, cast: &[CastMember]) -> Result<BTreeMap<String, Calibra
     Ok(curves)
 }
 
-fn look(bench: &mut Bench, frame: u64, picture: &RgbImage) -> Result<Vec<SeenFace>, Fault> {
-    let identity = &bench.models.pack.identity;
-    let (threshold, smallest) = (identity.detect_score, identity.smallest_face);
-    let (detector, embedder) = bench.models.faces()?;
-    let mut seen = Vec::new();
-    for face in distinct(&detector.detect(picture, threshold)?) {
-        let embedding = if face.short_side() >= smallest {
-            let aligned = align(picture, &face.landmarks, ALIGNED);
-            Some(embedder.embed(&[aligned])?.remove(0))
-        } else {
-            None
-        };
-        seen.push(SeenFace { frame, bbox: face.bbox, detection: face.score, yaw: face.yaw(), embedding });
-    }
-    Ok(seen)
+fn seen(frame: u64, found: Vec<FoundFace>) -> Vec<SeenFace> {
+    let seen = |FoundFace { face, embedding }| SeenFace {
+        frame,
+        bbox: face.bbox,
+        detection: face.score,
+        yaw: face.yaw(),
+        embedding,
+    };
+    found.into_iter().map(seen).collect()
 }
 
 #[cfg(test)]
