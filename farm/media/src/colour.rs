@@ -39,14 +39,38 @@ pub(crate) fn rgb24_to_rgb(frame: &Video) -> RgbImage {
     picture
 }
 
-/// A converter from another pixel format to RGB24 of the same size, with the matrix and range that the frame says.
-pub(crate) fn to_rgb24(from: Pixel, frame: &Video) -> Result<scaling::Context, Error> {
+/// Reads an RGBA frame; what is transparent lies on white.
+pub(crate) fn rgba_to_rgb(frame: &Video) -> RgbImage {
+    let mut picture = RgbImage::new(frame.width(), frame.height());
+    let width = frame.width() as usize;
+    for (row, pixels) in frame.data(0).chunks(frame.stride(0)).zip(picture.chunks_mut(width * 3)) {
+        for (rgba, out) in row.chunks_exact(4).zip(pixels.chunks_exact_mut(3)) {
+            out.copy_from_slice(&on_white([rgba[0], rgba[1], rgba[2], rgba[3]]));
+        }
+    }
+    picture
+}
+
+/// Red, green and blue of a pixel with alpha before white, rounded.
+pub(crate) fn on_white([red, green, blue, alpha]: [u8; 4]) -> [u8; 3] {
+    let over = |c: u8| ((u32::from(c) * u32::from(alpha) + 255 * (255 - u32::from(alpha)) + 127) / 255) as u8;
+    [over(red), over(green), over(blue)]
+}
+
+/// Whether pixels of this format may be transparent: those with a second or a fourth component, and palettes.
+pub(crate) fn has_alpha(format: Pixel) -> bool {
+    let components = format.descriptor().map_or(0, |descriptor| descriptor.nb_components());
+    matches!(components, 2 | 4) || format == Pixel::PAL8
+}
+
+/// A converter from a frame's pixel format to another one of the same size, with the matrix and range that the frame says.
+pub(crate) fn converter(frame: &Video, to: Pixel) -> Result<scaling::Context, Error> {
     let (width, height) = (frame.width(), frame.height());
     let exact = scaling::Flags::BICUBIC
         | scaling::Flags::ACCURATE_RND
         | scaling::Flags::FULL_CHR_H_INT
         | scaling::Flags::BITEXACT;
-    let mut scaler = scaling::Context::get(from, width, height, Pixel::RGB24, width, height, exact)?;
+    let mut scaler = scaling::Context::get(frame.format(), width, height, to, width, height, exact)?;
     let matrix = match frame.color_space() {
         color::Space::BT470BG | color::Space::SMPTE170M => ffi::SWS_CS_ITU601,
         // Untagged pictures as small as ours are more often ours than old television.

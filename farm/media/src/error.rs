@@ -15,6 +15,14 @@ pub enum MediaError {
         /// To which file.
         file: PathBuf,
     },
+    /// The file has no video in it, only sound or what belongs to it.
+    #[error("{step}: {}: has no picture track", file.display())]
+    NoPicture {
+        /// What was being done.
+        step: &'static str,
+        /// To which file.
+        file: PathBuf,
+    },
     /// The file ends before its own header says.
     #[error("read video: {}: ends after frame {found} of {announced}", file.display())]
     Truncated {
@@ -130,6 +138,9 @@ pub enum PictureFault {
     /// No PNG, JPEG or WebP.
     #[error("not a PNG, JPEG or WebP picture")]
     Unknown,
+    /// Another kind of picture.
+    #[error("a {0} picture; only PNG, JPEG and WebP are read")]
+    Foreign(&'static str),
     /// Too many pixels to be worth decoding.
     #[error("{width}×{height} pixels are too many (at most {} on a side and {} million in all)", crate::picture::MAX_SIDE, crate::picture::MAX_PIXELS / 1_000_000)]
     TooLarge {
@@ -152,6 +163,9 @@ impl MediaError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::NotVideo { .. } | Self::Truncated { .. } => "make the file again",
+            Self::NoPicture { .. } => "give a file with a video in it",
+            Self::Libav { step: "read video", .. } => "make the file again, or convert it to H.264 in MP4",
+            Self::Picture { fault: PictureFault::Foreign(_), .. } => "save the picture as PNG or JPEG and give that",
             Self::Io { .. } => "check that the folder exists, can be written and has room",
             Self::Libav { cause: ffmpeg_next::Error::Other { errno }, .. } if *errno == ffmpeg_next::error::ENOSPC => {
                 "free some disk space"
@@ -171,6 +185,7 @@ impl MediaError {
     pub fn problem(&self) -> Problem {
         let kind = match self {
             Self::Io { .. } => ProblemKind::Unavailable,
+            Self::Libav { step: "read video", cause, .. } if !is_the_machines(cause) => ProblemKind::Invalid,
             Self::Libav { cause: ffmpeg_next::Error::Other { .. }, .. } => ProblemKind::Unavailable,
             Self::Libav { .. } | Self::Duration { .. } | Self::Keyframe { .. } => ProblemKind::Internal,
             Self::Stopped { .. } => ProblemKind::Conflict,
@@ -186,6 +201,7 @@ impl MediaError {
     pub const fn step(&self) -> &'static str {
         match self {
             Self::NotVideo { step, .. }
+            | Self::NoPicture { step, .. }
             | Self::Libav { step, .. }
             | Self::Io { step, .. }
             | Self::Size { step, .. }
@@ -205,6 +221,7 @@ impl MediaError {
     pub fn subject(&self) -> String {
         match self {
             Self::NotVideo { file, .. }
+            | Self::NoPicture { file, .. }
             | Self::Truncated { file, .. }
             | Self::Libav { file, .. }
             | Self::Io { file, .. }
@@ -218,6 +235,12 @@ impl MediaError {
             Self::Picture { name, .. } => name.clone(),
         }
     }
+}
+
+/// No memory, or a disk that cannot be read: of anything else the file is to blame.
+const fn is_the_machines(cause: &ffmpeg_next::Error) -> bool {
+    use ffmpeg_next::error::{EIO, ENOMEM};
+    matches!(cause, ffmpeg_next::Error::Other { errno: EIO | ENOMEM })
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod sheet;
 mod source;
 mod subtitles;
 mod take;
+mod turn;
 
 pub use camera::camera_frame;
 pub use episode::{EpisodeClip, EpisodePlan, plan_episode, write_clip, write_episode};

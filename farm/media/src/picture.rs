@@ -3,7 +3,7 @@
 use image::{DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader, RgbImage, error::ImageFormatHint};
 use std::io::Cursor;
 
-use crate::{MediaError, PictureFault};
+use crate::{MediaError, PictureFault, colour};
 
 /// Longest side that is decoded, pixels: past any camera, short of what a hostile file needs.
 pub(crate) const MAX_SIDE: u32 = 16_384;
@@ -23,6 +23,9 @@ pub fn load_picture(bytes: &[u8], name: &str) -> Result<RgbImage, MediaError> {
 fn decode(bytes: &[u8]) -> Result<RgbImage, PictureFault> {
     if bytes.is_empty() {
         return Err(PictureFault::Empty);
+    }
+    if let Some(kind) = foreign(bytes) {
+        return Err(PictureFault::Foreign(kind));
     }
     let format = image::guess_format(bytes).map_err(|_| PictureFault::Unknown)?;
     if !matches!(format, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP) {
@@ -46,11 +49,26 @@ fn on_white(picture: &DynamicImage) -> RgbImage {
     let picture = picture.to_rgba8();
     let mut flat = RgbImage::new(picture.width(), picture.height());
     for (out, from) in flat.pixels_mut().zip(picture.pixels()) {
-        let [.., alpha] = from.0;
-        let over = |c: u8| ((u32::from(c) * u32::from(alpha) + 255 * (255 - u32::from(alpha)) + 127) / 255) as u8;
-        out.0 = [over(from.0[0]), over(from.0[1]), over(from.0[2])];
+        out.0 = colour::on_white(from.0);
     }
     flat
+}
+
+/// Kinds of pictures that people have and that are not read here, by their first bytes.
+fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    let brand = bytes.get(4..12).unwrap_or_default();
+    match brand {
+        [b'f', b't', b'y', b'p', b'a', b'v', b'i', ..] => return Some("AVIF"),
+        [b'f', b't', b'y', b'p', kind @ ..]
+            if [*b"heic", *b"heix", *b"hevc", *b"mif1", *b"msf1"].iter().any(|k| k == kind) =>
+        {
+            return Some("HEIC");
+        }
+        _ => {}
+    }
+    let starts: [(&[u8], &str); 5] =
+        [(b"GIF8", "GIF"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"BM", "BMP"), (b"8BPS", "Photoshop")];
+    starts.into_iter().find(|(start, _)| bytes.starts_with(start)).map(|(_, kind)| kind)
 }
 
 /// Whether the last scan of a JPEG has an end: its decoder fills what is missing with grey instead of refusing.

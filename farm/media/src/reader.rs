@@ -2,22 +2,22 @@
 
 use ffmpeg_next::{
     Error, Packet, codec, decoder,
-    format::{self, Pixel},
+    format::{self, Pixel, stream::Disposition},
     frame, media,
     software::scaling,
 };
 use greenroom_domain::{Fps, Frames, Pixels};
-use image::RgbImage;
+use image::{DynamicImage, RgbImage, metadata::Orientation};
 use std::path::{Path, PathBuf};
 
-use crate::{MediaError, colour, container::url};
+use crate::{MediaError, colour, container::url, turn};
 
 const STEP: &str = "read video";
 
 /// What a video is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VideoInfo {
-    /// Width and height, pixels.
+    /// Width and height as it is shown, pixels.
     pub size: Pixels,
     /// Frames per second.
     pub fps: Fps,
@@ -36,7 +36,11 @@ pub struct VideoReader {
     decoder: decoder::Video,
     to_rgb: Option<scaling::Context>,
     info: VideoInfo,
+    /// How frames lie, and their size before they are turned.
+    turn: Orientation,
+    coded: (u32, u32),
     next: u64,
+    packets: u64,
 }
 
 /// A frame as libav decoded it, with its number from 0 and its time in seconds from the stream's zero, if it has one.
@@ -46,31 +50,41 @@ impl VideoReader {
     /// Opens a video.
     ///
     /// # Errors
-    /// If the file cannot be read or has no video in it.
+    /// If the file cannot be read or has no video in it; the picture on a record's sleeve is none.
     pub fn open(path: &Path) -> Result<Self, MediaError> {
         crate::init();
         let file = path.to_owned();
         // libav would answer a missing file and a damaged one alike.
         std::fs::File::open(path).map_err(|cause| MediaError::Io { step: STEP, file: file.clone(), cause })?;
-        Self::open_stream(path).map_err(|_| MediaError::NotVideo { step: STEP, file })
+        Self::open_stream(path).map_err(|cause| match cause {
+            Error::StreamNotFound => MediaError::NoPicture { step: STEP, file },
+            _ => MediaError::NotVideo { step: STEP, file },
+        })
     }
 
     fn open_stream(path: &Path) -> Result<Self, Error> {
         let input = format::input(&url(path).ok_or(Error::InvalidData)?)?;
-        let stream = input.streams().best(media::Type::Video).ok_or(Error::StreamNotFound)?;
+        let sleeve = |s: &format::stream::Stream<'_>| s.disposition().contains(Disposition::ATTACHED_PIC);
+        let best = input.streams().best(media::Type::Video).filter(|s| !sleeve(s));
+        let stream = best.ok_or(Error::StreamNotFound)?;
         let mut context = codec::context::Context::from_parameters(stream.parameters())?;
         context.set_threading(codec::threading::Config { count: 2, ..codec::threading::Config::default() });
         let decoder = context.decoder().video()?;
-        let size = Pixels { width: decoder.width(), height: decoder.height() };
-        let fps = known_rate(stream.avg_frame_rate()).ok_or(Error::InvalidData)?;
+        let turn = turn::of(&stream);
+        let coded = (decoder.width(), decoder.height());
+        let (width, height) = if turn::lies(turn) { (coded.1, coded.0) } else { coded };
+        let size = Pixels { width, height };
+        // A single frame has no rate.
+        let fps = known_rate(stream.avg_frame_rate()).or_else(|| known_rate(stream.rate())).unwrap_or(Fps::FILM);
         if size.width == 0 || size.height == 0 || size.width > 16_384 || size.height > 16_384 {
             return Err(Error::InvalidData);
         }
         let codec = decoder.id().name().to_owned();
-        let info = VideoInfo { size, fps, frames: announced(&input, &stream, fps), codec };
+        let info = VideoInfo { size, fps, frames: announced(&input, &stream, fps, &codec), codec };
         let ticks = f64::from(stream.time_base());
         let stream = stream.index();
-        Ok(Self { file: path.to_owned(), stream, ticks, input, decoder, to_rgb: None, info, next: 0 })
+        let file = path.to_owned();
+        Ok(Self { file, stream, ticks, input, decoder, to_rgb: None, info, turn, coded, next: 0, packets: 0 })
     }
 
     /// What the header says.
@@ -135,7 +149,10 @@ impl VideoReader {
     fn feed(&mut self) -> Result<(), MediaError> {
         let mut packet = Packet::empty();
         let sent = match packet.read(&mut self.input) {
-            Ok(()) if packet.stream() == self.stream => self.decoder.send_packet(&packet),
+            Ok(()) if packet.stream() == self.stream => {
+                self.packets += 1;
+                self.decoder.send_packet(&packet)
+            }
             Ok(()) => Ok(()),
             Err(Error::Eof) => self.decoder.send_eof(),
             Err(cause) => Err(cause),
@@ -143,33 +160,38 @@ impl VideoReader {
         sent.map_err(|cause| self.refused(cause))
     }
 
-    /// A decoded frame of this video as a picture.
+    /// A decoded frame of this video as a picture, upright; what is transparent lies on white, as in reference pictures.
     pub(crate) fn picture(&mut self, frame: &frame::Video) -> Result<RgbImage, MediaError> {
-        self.convert(frame).map_err(|cause| self.refused(cause))
+        let lying = self.convert(frame).map_err(|cause| self.refused(cause))?;
+        let mut picture = DynamicImage::ImageRgb8(lying);
+        picture.apply_orientation(self.turn);
+        Ok(picture.into_rgb8())
     }
 
     fn convert(&mut self, frame: &frame::Video) -> Result<RgbImage, Error> {
-        if (frame.width(), frame.height()) != (self.info.size.width, self.info.size.height) {
+        if (frame.width(), frame.height()) != self.coded {
             return Err(Error::InputChanged);
         }
         match frame.format() {
             Pixel::BGRZ => Ok(colour::bgr0_to_rgb(frame)),
             Pixel::RGB24 => Ok(colour::rgb24_to_rgb(frame)),
             other => {
+                let clear = colour::has_alpha(other);
                 let scaler = match &mut self.to_rgb {
                     Some(scaler) => scaler,
-                    none => none.insert(colour::to_rgb24(other, frame)?),
+                    none => none.insert(colour::converter(frame, if clear { Pixel::RGBA } else { Pixel::RGB24 })?),
                 };
                 let mut rgb = frame::Video::empty();
                 scaler.run(frame, &mut rgb)?;
-                Ok(colour::rgb24_to_rgb(&rgb))
+                Ok(if clear { colour::rgba_to_rgb(&rgb) } else { colour::rgb24_to_rgb(&rgb) })
             }
         }
     }
 
     fn ended<T>(&self) -> Result<Option<T>, MediaError> {
         match self.info.frames {
-            Some(Frames(announced)) if self.next < announced => {
+            // A packet need not be a frame: some are cut off by an edit, some hold half of one.
+            Some(Frames(announced)) if self.next.max(self.packets) < announced => {
                 Err(MediaError::Truncated { file: self.file.clone(), found: self.next, announced })
             }
             _ if self.next == 0 => Err(MediaError::Empty { step: STEP, file: self.file.clone() }),
@@ -182,12 +204,17 @@ impl VideoReader {
     }
 }
 
-fn announced(input: &format::context::Input, stream: &format::stream::Stream<'_>, fps: Fps) -> Option<Frames> {
+fn announced(
+    input: &format::context::Input,
+    stream: &format::stream::Stream<'_>,
+    fps: Fps,
+    codec: &str,
+) -> Option<Frames> {
     if stream.frames() > 0 {
         return Some(Frames(stream.frames().unsigned_abs()));
     }
-    // Matroska counts milliseconds, far finer than a frame; other containers only estimate.
-    let exact = input.format().name().contains("matroska") && input.duration() > 0;
+    // Matroska counts milliseconds, far finer than a frame, and takes have an even rate; others only estimate.
+    let exact = input.format().name().contains("matroska") && codec == "ffv1" && input.duration() > 0;
     exact.then(|| Frames((input.duration() as f64 / 1e6 * fps.as_f64()).round() as u64)).filter(|frames| frames.0 > 0)
 }
 

@@ -68,7 +68,7 @@ fn a_picture_cut_off_anywhere_is_refused() {
 #[test]
 fn what_is_no_picture_is_refused() {
     assert_eq!(message(b""), "read picture: mara.png: the file is empty");
-    for bytes in [&b"FADE IN:"[..], b"GIF89a\x01\0\x01\0", b"%PDF-1.7"] {
+    for bytes in [&b"FADE IN:"[..], b"%PDF-1.7"] {
         assert_eq!(message(bytes), "read picture: mara.png: not a PNG, JPEG or WebP picture");
     }
 }
@@ -96,4 +96,47 @@ fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |sum, byte| {
         (0..8).fold(sum ^ u32::from(*byte), |s, _| if s & 1 == 1 { s >> 1 ^ 0xEDB8_8320 } else { s >> 1 })
     })
+}
+
+#[test]
+fn a_picture_for_print_comes_out_in_its_colours() {
+    // Red beside a cyan with a fifth of black, by Pillow, with Adobe's inverted values.
+    let picture = load_picture(include_bytes!("pictures/cmyk.jpg"), "print.jpg").unwrap();
+    let near = |x: u32, wanted: [u8; 3]| picture.get_pixel(x, 8).0.iter().zip(wanted).all(|(a, b)| a.abs_diff(b) <= 6);
+    assert!(
+        near(6, [255, 0, 0]) && near(26, [0, 204, 204]),
+        "{:?} {:?}",
+        picture.get_pixel(6, 8),
+        picture.get_pixel(26, 8)
+    );
+}
+
+#[test]
+fn a_jpeg_taken_sideways_is_turned_upright() {
+    let plain = encoded(sample(), ImageFormat::Jpeg);
+    let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let bytes = [&plain[..2], &[0xFF, 0xE1], &length, exif, &plain[2..]].concat();
+    let (lying, upright) = (load_picture(&plain, "p.jpg").unwrap(), load_picture(&bytes, "p.jpg").unwrap());
+    assert_eq!(upright, image::imageops::rotate90(&lying));
+}
+
+#[test]
+fn other_kinds_of_pictures_are_named_and_come_with_a_remedy() {
+    let cases: [(&[u8], &str); 6] = [
+        (b"GIF89a\x01\0\x01\0", "GIF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF"),
+        (b"II*\0\x08\0\0\0", "TIFF"),
+        (b"BM\x46\0\0\0", "BMP"),
+    ];
+    for (bytes, kind) in cases {
+        let problem = load_picture(bytes, "mara.png").unwrap_err().problem();
+        let text = format!("read picture: mara.png: a {kind} picture; only PNG, JPEG and WebP are read");
+        assert_eq!(
+            (problem.to_string(), problem.remedy.as_str()),
+            (text, "save the picture as PNG or JPEG and give that")
+        );
+    }
 }

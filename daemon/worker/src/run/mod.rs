@@ -2,6 +2,8 @@
 
 mod assemble;
 mod calibrate;
+#[cfg(test)]
+mod doors;
 mod generate;
 mod profile;
 mod validate;
