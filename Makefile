@@ -94,4 +94,4 @@ test-ignored:
 
 .PHONY: clean-cache
 clean-cache: ## remove what was built and fetched outside the clone
-	@$(ENV) rm -rf "$$GREENROOM_CACHE"/{target,onnxruntime,tools,recipe-venv,recipe-train-venv,setup.log}
+	@$(ENV) rm -rf "$$GREENROOM_CACHE"/{target,onnxruntime,onnxruntime-openvino,tools,recipe-venv,recipe-train-venv,measure-venv,measure-models,setup.log}

@@ -4,6 +4,8 @@
 #   setup.sh demo         what `make demo` needs: system packages, Rust, the ONNX Runtime library
 #   setup.sh test         the same, and what only `make test` needs: cargo-nextest, the recipe's Python packages
 #   setup.sh test-full    the same, and what the recipe trains with (torch: gigabytes)
+#   setup.sh openvino     ONNX Runtime with OpenVINO's kernels beside the other one: faces in half the time
+#   setup.sh measure      the same, and python insightface, beside which `cargo xtask measure identity` measures
 #
 # Quick and silent where nothing is missing. Outside the system's package manager and rustup, everything goes below
 # GREENROOM_CACHE (~/.cache/greenroom).
@@ -19,6 +21,7 @@ packages=(
 )
 test_packages=(libegl1 libfontconfig1 libgl1) # skia, which draws the pack's puppets, links these
 onnxruntime_version=1.31.1
+openvino_version=1.24.1
 nextest_version=0.9.143
 rustup_installer=https://static.rust-lang.org/rustup/rustup-init.sh
 log=$GREENROOM_CACHE/setup.log
@@ -30,7 +33,12 @@ main() {
   case "${1:-}" in
     demo) ;;
     test | test-full) packages+=("${test_packages[@]}") ;;
-    *) fail "say what to set up: $0 demo, test or test-full." ;;
+    openvino | measure)
+      openvino
+      [ "$1" != measure ] || peer_python
+      return 0
+      ;;
+    *) fail "say what to set up: $0 demo, test, test-full, openvino or measure." ;;
   esac
   system_packages
   rust
@@ -128,6 +136,44 @@ onnxruntime() {
     fail "the ONNX Runtime library that was fetched has another SHA-256 than $sha256, so it was thrown away: run this again, or set GREENROOM_ONNXRUNTIME."
   mkdir -p "${library%/*}"
   mv "$work/libonnxruntime.so" "$library"
+}
+
+# The whole folder of the wheel: the provider finds OpenVINO's libraries beside itself.
+openvino() {
+  local folder=$GREENROOM_CACHE/onnxruntime-openvino library=libonnxruntime.so.$openvino_version machine sha256 work
+  machine=$(uname -m)
+  case $machine in
+    x86_64) sha256=2d963a419b96018b79dfe63bb50120ddcb724149912a8a6d8ac747a557c089f4 ;;
+    *) fail "there is no ONNX Runtime with OpenVINO for $machine here: GREENROOM_ONNXRUNTIME may name one of yours." ;;
+  esac
+  ! has_sha256 "$folder/$library" "$sha256" || return 0
+
+  say "fetching ONNX Runtime $openvino_version with OpenVINO (59 MB)"
+  work=$(mktemp --directory "$GREENROOM_CACHE/onnxruntime-XXXXXX")
+  # shellcheck disable=SC2064
+  trap "rm -rf '$work'" EXIT
+  { quietly python3 -m venv "$work/venv" &&
+    quietly "$work/venv/bin/python" -m pip install --no-deps --only-binary=:all: --implementation cp --python-version 3.11 \
+      --abi cp311 --platform "manylinux_2_28_$machine" --target "$work/wheel" "onnxruntime-openvino==$openvino_version"; } ||
+    fail "ONNX Runtime $openvino_version with OpenVINO could not be fetched (see $log): mend the network and run this again."
+  has_sha256 "$work/wheel/onnxruntime/capi/$library" "$sha256" ||
+    fail "the ONNX Runtime library that was fetched has another SHA-256 than $sha256, so it was thrown away: run this again."
+  rm -f "$work"/wheel/onnxruntime/capi/*.py "$work"/wheel/onnxruntime/capi/*pybind11*
+  ln -s "$library" "$work/wheel/onnxruntime/capi/libonnxruntime.so"
+  rm -rf "$folder"
+  mv "$work/wheel/onnxruntime/capi" "$folder"
+}
+
+# Without what the packages would draw in: their file lists all that is needed.
+peer_python() {
+  local venv=$GREENROOM_CACHE/measure-venv requirements=$greenroom_root/xtask/src/measure/identity/requirements.txt wanted
+  wanted=$(sha256sum <"$requirements")
+  [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ] || return 0
+  say "installing python insightface into $venv"
+  { quietly python3 -m venv --clear "$venv" &&
+    quietly "$venv/bin/python" -m pip install --no-deps --requirement "$requirements" &&
+    echo "$wanted" >"$venv/installed"; } ||
+    fail "python insightface could not be installed (see $log): mend the network and run this again."
 }
 
 has_sha256() {

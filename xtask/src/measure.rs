@@ -6,12 +6,14 @@ mod example;
 mod farm;
 mod figure;
 mod gate;
+mod identity;
 mod pack;
 mod process;
 mod size;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Subcommand;
 
 pub(crate) use figure::Figure;
@@ -25,6 +27,8 @@ pub(crate) enum Subject {
     Demo,
     /// The gate on clips of characters that nothing was tuned on: false and true accepts, who is who. Takes many minutes.
     Gate(gate::Options),
+    /// Faces of a clip found and embedded, beside python insightface on the same models: speed, memory, agreement.
+    Identity(identity::Options),
     /// The bundled models on characters that they were not trained on: faces, likeness, attributes, pictures. Takes many minutes.
     Pack(pack::Options),
     /// Bytes of what is shipped: the release programs and the bundled pack.
@@ -41,9 +45,18 @@ pub(crate) fn figures(root: &Path, subject: &Subject, say: &mut dyn FnMut(&Figur
         Subject::Daemon => daemon::figures(root)?,
         Subject::Demo => demo::figures(root)?,
         Subject::Gate(options) => return gate::figures(root, options, say),
+        Subject::Identity(options) => return identity::figures(root, options, say),
         Subject::Pack(options) => return pack::figures(root, options, say),
         Subject::Size => size::figures(root)?,
     };
     figures.iter().for_each(say);
     Ok(())
+}
+
+/// Where set-up puts what it fetches.
+#[expect(clippy::disallowed_methods, reason = "where the cache lies is the machine's to say")]
+fn cache() -> anyhow::Result<PathBuf> {
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/greenroom"));
+    let cache = std::env::var_os("GREENROOM_CACHE").map(PathBuf::from).or_else(home);
+    cache.context("neither GREENROOM_CACHE nor HOME is set")
 }

@@ -17,7 +17,7 @@ const THREADS: &str = "2";
 /// Lets a module of the recipe draw; what it says goes to the terminal.
 #[expect(clippy::print_stderr, reason = "a chore says what it waits for")]
 pub(super) fn draw(recipe: &Path, module: &str, drawings: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    let python = cache()?.join("recipe-venv/bin/python");
+    let python = super::cache()?.join("recipe-venv/bin/python");
     ensure!(python.is_file(), "{} is not there: run `packaging/setup/setup.sh test`, which makes it", python.display());
     eprintln!("drawing: {module} {}", arguments.join(" "));
     let mut command = Command::new(&python);
@@ -38,7 +38,7 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let mut command = Command::new(built(root, example)?);
     command.arg("--pack").arg(pack).arg("--drawings").arg(drawings).args(["--threads", THREADS]).args(arguments);
-    command.env("RAYON_NUM_THREADS", THREADS).env("GREENROOM_ONNXRUNTIME", onnxruntime(&cache()?));
+    command.env("RAYON_NUM_THREADS", THREADS).env("GREENROOM_ONNXRUNTIME", onnxruntime(&super::cache()?));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut run = command.spawn().with_context(|| format!("start {example}"))?;
     let output = run.stdout.take().with_context(|| format!("{example} has no output"))?;
@@ -62,14 +62,6 @@ fn built(root: &Path, example: &str) -> anyhow::Result<PathBuf> {
 /// A figure that the example printed.
 fn parse(example: &str, line: &str) -> anyhow::Result<Figure> {
     serde_json::from_str(line).with_context(|| format!("{example} said {line:?}, which is no figure"))
-}
-
-/// Where set-up puts what it fetches.
-#[expect(clippy::disallowed_methods, reason = "where the cache lies is the machine's to say")]
-fn cache() -> anyhow::Result<PathBuf> {
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/greenroom"));
-    let cache = std::env::var_os("GREENROOM_CACHE").map(PathBuf::from).or_else(home);
-    cache.context("neither GREENROOM_CACHE nor HOME is set")
 }
 
 #[expect(clippy::disallowed_methods, reason = "where the library lies is the machine's to say")]
