@@ -93,6 +93,15 @@ impl VideoReader {
         &self.info
     }
 
+    /// Seconds that the pictures last, where the header says it; what has sound may last longer than they.
+    pub(crate) fn lasts(&self) -> Option<f64> {
+        let stream = self.input.stream(self.stream)?;
+        let sound = self.input.streams().any(|s| s.parameters().medium() == media::Type::Audio);
+        let whole = if sound { 0.0 } else { self.input.duration() as f64 / 1e6 };
+        let own = stream.duration() as f64 * self.ticks;
+        Some(if own > 0.0 { own } else { whole }).filter(|seconds| *seconds > 0.0)
+    }
+
     /// The next frame with its number from 0; none after the last.
     ///
     /// # Errors
@@ -225,10 +234,16 @@ fn known_rate(rate: ffmpeg_next::Rational) -> Option<Fps> {
         return None;
     }
     let found = Fps { num, den };
+    if found.as_f64() > FASTEST {
+        return None;
+    }
     let whole = found.as_f64().round().max(1.0) as u32;
     let near = |known: &Fps| (known.as_f64() / found.as_f64() - 1.0).abs() < 1e-5;
     [Fps { num: whole, den: 1 }, Fps { num: whole * 1000, den: 1001 }].into_iter().find(near).or(Some(found))
 }
+
+/// What says that it is faster is damaged, or gives the container's clock for a rate.
+const FASTEST: f64 = 999.0;
 
 #[cfg(test)]
 mod tests {
@@ -240,6 +255,6 @@ mod tests {
         assert_eq!(read(24, 1), Some(Fps::FILM));
         assert_eq!(read(19_001, 317), Some(Fps { num: 60_000, den: 1001 }));
         assert_eq!(read(25, 2), Some(Fps { num: 25, den: 2 }));
-        assert_eq!(read(0, 1), None);
+        assert_eq!([read(0, 1), read(90_000, 1), read(i32::MAX, 1)], [None; 3]);
     }
 }

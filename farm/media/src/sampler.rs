@@ -1,6 +1,6 @@
 //! Chooses the frames of a video to look at, by time and by cut.
 
-use greenroom_domain::{Fps, Frames};
+use greenroom_domain::Frames;
 use image::RgbImage;
 use std::path::Path;
 
@@ -23,8 +23,7 @@ pub struct Sampling {
 
 impl Sampling {
     /// How many frames of a video to look at, cuts aside.
-    fn count(&self, length: Frames, fps: Fps) -> u64 {
-        let span = fps.seconds(Frames(length.0.saturating_sub(1)));
+    fn count(&self, span: f64) -> u64 {
         let by_time = (span * f64::from(self.per_second)).ceil() as u64 + 1;
         by_time.max(u64::from(self.fewest)).min(u64::from(self.most)).max(2)
     }
@@ -66,7 +65,11 @@ impl VideoSampler {
         let reader = VideoReader::open(file)?;
         let (fps, frames) = (reader.info().fps, reader.info().frames);
         let length = frames.map_or_else(|| packets(file), Ok)?;
-        let clock = Clock::new(fps.seconds(Frames(length.0.saturating_sub(1))), sampling.count(length, fps));
+        let even = fps.seconds(Frames(length.0.saturating_sub(1)));
+        // Frames of uneven length last longer together than their number says.
+        let span = reader.lasts().map_or(even, |lasts| lasts - fps.seconds(Frames(1)));
+        let span = if span > even * UNEVEN + fps.seconds(Frames(2)) { span } else { even };
+        let clock = Clock::new(span, sampling.count(span));
         Ok(Self { source: Source::new(reader, clock), held: None, cuts_left: sampling.most / 2, length })
     }
 
@@ -112,6 +115,9 @@ impl VideoSampler {
     }
 }
 
+/// A video that lasts so many times as long as its frames do at their mean rate has frames of uneven length.
+const UNEVEN: f64 = 1.05;
+
 /// How many packets the video has: a packet is a frame, in all but oddities.
 fn packets(file: &Path) -> Result<Frames, MediaError> {
     let mut reader = VideoReader::open(file)?;
@@ -125,11 +131,12 @@ fn packets(file: &Path) -> Result<Frames, MediaError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use greenroom_domain::Fps;
 
     #[test]
     fn short_videos_get_the_fewest_and_long_ones_the_most() {
         let sampling = Sampling { fewest: 16, per_second: 4, most: 96 };
-        let count = |frames| sampling.count(Frames(frames), Fps::FILM);
+        let count = |frames: u64| sampling.count(Fps::FILM.seconds(Frames(frames.saturating_sub(1))));
         assert_eq!([0, 1, 24, 97, 241, 100_000].map(count), [16, 16, 16, 17, 41, 96]);
     }
 }

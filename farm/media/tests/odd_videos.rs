@@ -5,8 +5,8 @@ mod film;
 
 use ffmpeg_next::format::Pixel;
 use film::{Film, quarters, wav};
-use greenroom_domain::{Fps, Pixels, ProblemKind};
-use greenroom_media::{MediaError, Sampling, TakeWriter, VideoReader, VideoSampler};
+use greenroom_domain::{Pixels, ProblemKind};
+use greenroom_media::{MediaError, Sampling, VideoReader, VideoSampler};
 use image::{Rgb, RgbImage, imageops};
 use std::{fs, path::Path};
 
@@ -49,7 +49,7 @@ fn what_is_transparent_lies_on_white() {
     let folder = tempfile::tempdir().unwrap();
     for pixel in [Pixel::BGRA, Pixel::YUVA444P] {
         let file = folder.path().join("clear.mkv");
-        Film { alpha: 51, ..Film::new("ffv1", "matroska", pixel) }.write(&file, &[0]);
+        Film::new("ffv1", "matroska", pixel).with_alpha(51).write(&file, &[0]);
         let white = |rgb: Rgb<u8>| Rgb(rgb.0.map(|c| ((u32::from(c) * 51 + 255 * 204) / 255) as u8));
         let wanted = RgbImage::from_fn(96, 56, |x, y| white(*quarters().get_pixel(x, y)));
         assert!(alike(&pictures(&file)[0], &wanted, 4), "{pixel:?}");
@@ -81,7 +81,7 @@ fn frames_of_uneven_length_are_chosen_by_their_times() {
         let seen: Vec<_> = std::iter::from_fn(|| sampler.next_sample().unwrap()).collect();
         assert_eq!(seen.last().unwrap().number, 13, "{container}: to the last frame");
         let late = seen.iter().filter(|sample| sample.seconds > 1.0).count();
-        assert!(late >= 4 && seen.len() <= 8, "{container}: {:?}", seen.iter().map(|s| s.seconds).collect::<Vec<_>>());
+        assert!(late >= 3 && seen.len() <= 8, "{container}: {:?}", seen.iter().map(|s| s.seconds).collect::<Vec<_>>());
     }
 }
 
@@ -105,12 +105,10 @@ fn a_single_frame_is_a_video_and_so_is_an_animated_gif() {
 fn eight_thousand_pixels_across_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("8k.mkv");
-    let size = Pixels { width: 7680, height: 4320 };
-    let mut writer = TakeWriter::create(&file, size, Fps::FILM).unwrap();
-    writer.write(&RgbImage::from_pixel(size.width, size.height, Rgb([9, 8, 7]))).unwrap();
-    writer.finish().unwrap();
+    Film::new("mjpeg", "matroska", Pixel::YUVJ420P).sized(7680, 4320).write(&file, &[0]);
     let seen = pictures(&file);
-    assert!(seen.len() == 1 && *seen[0].get_pixel(7679, 4319) == Rgb([9, 8, 7]));
+    let wanted = imageops::resize(&quarters(), 7680, 4320, imageops::FilterType::Nearest);
+    assert!(seen.len() == 1 && alike(&seen[0], &wanted, 40));
 }
 
 #[test]

@@ -16,8 +16,8 @@ pub(crate) struct Film {
     codec: &'static str,
     container: &'static str,
     pixel: Pixel,
-    /// How much is seen of what is shown, 0 to 255.
-    pub(crate) alpha: u8,
+    alpha: u8,
+    size: (u32, u32),
 }
 
 /// A picture whose quarters have four colours.
@@ -30,7 +30,17 @@ pub(crate) fn quarters() -> RgbImage {
 
 impl Film {
     pub(crate) const fn new(codec: &'static str, container: &'static str, pixel: Pixel) -> Self {
-        Self { codec, container, pixel, alpha: 255 }
+        Self { codec, container, pixel, alpha: 255, size: (96, 56) }
+    }
+
+    /// So much is seen of what is shown, 0 to 255.
+    pub(crate) const fn with_alpha(self, alpha: u8) -> Self {
+        Self { alpha, ..self }
+    }
+
+    /// Pixels across and down.
+    pub(crate) const fn sized(self, width: u32, height: u32) -> Self {
+        Self { size: (width, height), ..self }
     }
 
     /// Shows [`quarters`] at these times, in 24ths of a second.
@@ -68,6 +78,7 @@ impl Film {
             let mut packet = Packet::empty();
             while encoder.receive_packet(&mut packet).is_ok() {
                 packet.set_stream(0);
+                packet.set_duration(1);
                 packet.rescale_ts(tick, output.stream(0).unwrap().time_base());
                 packet.write_interleaved(&mut output).unwrap();
             }
@@ -86,7 +97,8 @@ impl Film {
             }
         }
         let flags = Flags::BICUBIC | Flags::ACCURATE_RND | Flags::FULL_CHR_H_INT;
-        let mut scaler = scaling::Context::get(Pixel::RGBA, width, height, self.pixel, width, height, flags).unwrap();
+        let mut scaler =
+            scaling::Context::get(Pixel::RGBA, width, height, self.pixel, self.size.0, self.size.1, flags).unwrap();
         let mut frame = Video::empty();
         scaler.run(&rgba, &mut frame).unwrap();
         frame.set_color_space(color::Space::SMPTE170M);
