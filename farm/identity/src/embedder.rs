@@ -138,7 +138,7 @@ fn trials(size: u32) -> [RgbImage; 4] {
     };
     [
         drawn(|x, y| [x, y, x ^ y]),
-        drawn(|x, y| [(x * x + y) / 9, x * 7 ^ y * 5, (x & y) * 3]),
+        drawn(|x, y| [(x * x + y) / 9, (x * 7) ^ (y * 5), (x & y) * 3]),
         drawn(|x, y| [(x + y) / 4, (x * 3) % 64, y / 2]),
         drawn(|x, y| [200 - x / 2, 90 + (y * 13) % 90, 60 + (x * y) % 120]),
     ]
