@@ -95,8 +95,12 @@ impl Project {
     /// Pushes something that may be refused.
     pub async fn try_push(&self, file_name: &str, bytes: &[u8]) -> Result<Pushed, Problem> {
         let script_digest = self.client.upload(bytes).await;
-        let request =
-            v1::PushScriptRequest { parent: self.name.clone(), file_name: file_name.to_owned(), script_digest };
+        let request = v1::PushScriptRequest {
+            parent: self.name.clone(),
+            file_name: file_name.to_owned(),
+            script_digest,
+            pictures: vec![],
+        };
         let answer = self.client.jobs().push_script(request).await.map_err(|status: Status| problem(&status))?;
         let answer = answer.into_inner();
         Ok(Pushed { job: answer.job.unwrap(), created: answer.created })

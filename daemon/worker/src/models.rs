@@ -2,9 +2,7 @@
 
 use greenroom_diffusion::{ControlNet, Device, StableDiffusion};
 use greenroom_domain::{Digest, ModelFile, ModelRole, ModelsUsed, Pack, Problem, ProblemKind};
-use greenroom_identity::{
-    Compute, Detector, Embedder, FaceModels, FacePipeline, Impostors, Precision, init_runtime,
-};
+use greenroom_identity::{Compute, Detector, Embedder, FaceModels, FacePipeline, Impostors, Precision, init_runtime};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

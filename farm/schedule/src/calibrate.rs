@@ -104,7 +104,8 @@ mod tests {
     fn settle(characters: &mut [Character]) {
         for spec in due_calibrations(characters, PACK) {
             let changed = calibrated(characters, PACK, &done(spec), NOW).unwrap();
-            *characters.iter_mut().find(|c| c.id == changed.id).unwrap() = changed;
+            let own = characters.iter_mut().find(|c| c.id == changed.id);
+            *own.unwrap() = changed;
         }
     }
 
