@@ -7,6 +7,7 @@
 mod error;
 mod get;
 mod put;
+mod remove;
 mod sweep;
 
 use greenroom_domain::Digest;

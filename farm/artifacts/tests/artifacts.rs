@@ -7,6 +7,7 @@ use greenroom_artifacts::{ArtifactError, ArtifactStore};
 use greenroom_domain::Digest;
 use object_store::memory::InMemory;
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -156,6 +157,24 @@ async fn what_a_crash_left_is_swept_and_nothing_else() {
     assert_eq!(store.sweep_temporary(SystemTime::UNIX_EPOCH).await.unwrap(), 0, "it may be in use");
     assert_eq!(store.sweep_temporary(far_future()).await.unwrap(), 1);
     assert_eq!(files(&folder.path().join("artifacts")), [store.local_path(kept).unwrap()]);
+}
+
+#[tokio::test]
+async fn what_is_removed_is_gone_and_nothing_else() {
+    let (folder, local) = store();
+    let remote = ArtifactStore::remote(Arc::new(InMemory::new()));
+    for store in [&local, &remote] {
+        let [gone, kept] = [&b"abc"[..], b"def"].map(|bytes| store.put_bytes(Bytes::from_static(bytes)));
+        let (gone, kept) = (gone.await.unwrap(), kept.await.unwrap());
+        let mut both: Vec<_> = store.list().try_collect().await.unwrap();
+        both.sort_unstable();
+        assert_eq!(both, BTreeSet::from([(gone, 3), (kept, 3)]).into_iter().collect::<Vec<_>>());
+        assert!(store.remove(gone).await.unwrap());
+        assert!(!store.has(gone).await.unwrap());
+        assert!(!store.remove(gone).await.unwrap(), "it was removed before");
+        assert_eq!(store.list().try_collect::<Vec<_>>().await.unwrap(), [(kept, 3)]);
+    }
+    assert_eq!(files(folder.path()).len(), 1);
 }
 
 #[tokio::test]
