@@ -42,6 +42,7 @@ mod framing;
 mod heading;
 mod looks;
 mod markup;
+mod names;
 mod people;
 mod prose;
 mod scenes;
@@ -54,6 +55,7 @@ mod wardrobe;
 pub use breakdown::break_down;
 pub use caption::{Picture, assemble_prompt};
 pub use decode::decode_script;
+pub use names::names;
 pub use shot_file::parse_shot;
 
 use greenroom_domain::{Fps, Settings};

@@ -2,7 +2,7 @@
 
 use greenroom_domain::{Breakdown, CameraMove, Digest, Framing, Heading, Line, Pack, Problem, Scene, Shot, ShotKey};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::caption::{Captioner, Picture};
 use crate::shots::Draft;
@@ -63,6 +63,14 @@ pub fn parse_shot(
         }
     }
     Ok(Breakdown { title: file.title.unwrap_or_else(|| crate::breakdown::stem(name)), scenes, notes: Vec::new() })
+}
+
+/// Everybody who is cast or speaks, upper case; nobody where the file cannot be read.
+pub(crate) fn names(toml_text: &str) -> BTreeSet<String> {
+    let file = toml::from_str::<File>(toml_text);
+    let shots = file.map(|file| file.shot).unwrap_or_default().into_iter();
+    let named = |shot: Entry| shot.cast.into_iter().chain(shot.dialogue.into_iter().map(|said| said.character));
+    shots.flat_map(named).map(|name| name.trim().to_uppercase()).collect()
 }
 
 #[derive(Deserialize)]
