@@ -98,6 +98,7 @@ pub fn problem(status: &Status) -> Problem {
     let kind = match part("kind").as_str() {
         "invalid" => ProblemKind::Invalid,
         "not_found" => ProblemKind::NotFound,
+        "gone" => ProblemKind::Gone,
         "conflict" => ProblemKind::Conflict,
         "denied" => ProblemKind::Denied,
         "unavailable" => ProblemKind::Unavailable,

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::consent::ConsentFile;
+
 /// One character as its folder gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CastMember {
@@ -17,6 +19,10 @@ pub(crate) struct CastMember {
     pub(crate) description: String,
     /// Sorted by file name.
     pub(crate) pictures: Vec<PathBuf>,
+    /// Whether they show somebody who lives.
+    pub(crate) real_person: bool,
+    /// What that person allowed.
+    pub(crate) consent: Option<ConsentFile>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -24,6 +30,8 @@ pub(crate) struct CastMember {
 struct CharacterFile {
     name: Option<String>,
     description: String,
+    real_person: bool,
+    consent: Option<ConsentFile>,
 }
 
 const STEP: &str = "read cast";
@@ -60,11 +68,13 @@ pub(crate) fn is_picture(path: &Path) -> bool {
 }
 
 fn member(dir: &Path) -> Result<CastMember, Problem> {
-    let mut file = CharacterFile::default();
+    let about = dir.join("character.toml");
+    let mut file = if about.is_file() { character_file(&about)? } else { CharacterFile::default() };
+    // The release lies beside the pictures, and may be a picture itself.
+    let release = file.consent.as_mut().and_then(|consent| consent.beside(dir));
     let mut pictures = Vec::new();
     for path in entries(dir)? {
-        if path.file_name().is_some_and(|name| name == "character.toml") {
-            file = character_file(&path)?;
+        if path == about || release.as_ref() == Some(&path) {
         } else if is_picture(&path) && path.is_file() {
             pictures.push(path);
         } else {
@@ -81,11 +91,12 @@ fn member(dir: &Path) -> Result<CastMember, Problem> {
     if name.is_empty() {
         return Err(problem(&dir.join("character.toml"), "the name is empty", "write the name as the script has it"));
     }
-    Ok(CastMember { name, description: file.description.trim().to_owned(), pictures })
+    let description = file.description.trim().to_owned();
+    Ok(CastMember { name, description, pictures, real_person: file.real_person, consent: file.consent })
 }
 
 fn character_file(path: &Path) -> Result<CharacterFile, Problem> {
-    let remedy = "write name = \"…\" and description = \"…\", and nothing else";
+    let remedy = "write name = \"…\" and description = \"…\", and for a real person real_person = true and [consent]";
     let text = fs::read_to_string(path).map_err(|error| problem(path, error, remedy))?;
     toml::from_str(&text).map_err(|error| problem(path, error.message(), remedy))
 }
@@ -137,6 +148,21 @@ mod tests {
     }
 
     #[test]
+    fn a_real_person_brings_consent_and_the_release_is_no_picture() {
+        let about = "real_person = true\n[consent]\nsubject = \"Jane Doe\"\ndocument = \"release.png\"\n\
+                     licence = \"this film\"\nexpires = \"2027-03-31\"";
+        let dir = folder(&[("mara/1.png", ""), ("mara/release.png", "signed"), ("mara/character.toml", about)]);
+        let mara = read(dir.path()).unwrap().remove(0);
+        assert!(mara.real_person);
+        assert_eq!(mara.pictures, [dir.path().join("mara/1.png")]);
+        let consent = mara.consent.unwrap();
+        assert_eq!(consent.document, Some(dir.path().join("mara/release.png")));
+        assert_eq!(consent.expires.unwrap().to_string(), "2027-03-31");
+        let refused = refusal(&[("mara/1.png", ""), ("mara/character.toml", "[consent]\nexpires = \"soon\"")]);
+        assert!(refused.starts_with("read cast: CAST/mara/character.toml: "), "{refused}");
+    }
+
+    #[test]
     fn a_folder_without_pictures_is_refused() {
         let expected = "read cast: CAST/mara: no pictures / put one to three pictures of the face there (png, jpg, jpeg \
                         or webp)";
@@ -154,7 +180,8 @@ mod tests {
     fn an_unknown_field_or_a_broken_file_is_refused() {
         let refused = refusal(&[("mara/1.png", ""), ("mara/character.toml", "hair = \"blue\"")]);
         assert!(
-            refused.contains("character.toml: unknown field `hair`, expected `name` or `description` / write name")
+            refused.contains("character.toml: unknown field `hair`, expected one of `name`, `description`, "),
+            "{refused}"
         );
         let refused = refusal(&[("mara/1.png", ""), ("mara/character.toml", "name = ")]);
         assert!(refused.starts_with("read cast: CAST/mara/character.toml: "), "{refused}");

@@ -181,6 +181,7 @@ fn kind(name: &str) -> ProblemKind {
     match name {
         "invalid" => ProblemKind::Invalid,
         "not_found" => ProblemKind::NotFound,
+        "gone" => ProblemKind::Gone,
         "conflict" => ProblemKind::Conflict,
         "denied" => ProblemKind::Denied,
         "unavailable" => ProblemKind::Unavailable,

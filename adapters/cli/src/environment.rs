@@ -35,6 +35,8 @@ pub(crate) struct Environment {
     pub(crate) colour: bool,
     /// Standard error is a terminal that can redraw lines.
     pub(crate) live: bool,
+    /// Standard input and standard error are terminals: somebody can be asked.
+    pub(crate) asks: bool,
 }
 
 impl Environment {
@@ -55,6 +57,7 @@ impl Environment {
             beside: env::current_exe().ok().and_then(|exe| Some(exe.canonicalize().ok()?.parent()?.to_owned())),
             colour: std::io::stdout().is_terminal() && set("NO_COLOR").is_none() && !dumb,
             live: std::io::stderr().is_terminal() && !dumb,
+            asks: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
         }
     }
 }

@@ -45,6 +45,7 @@ pub(crate) fn character(character: &v1::Character) -> Value {
         "create_time": character.create_time.as_ref().map(time),
         "calibration": character.calibration.as_ref().map(calibration),
         "uncalibrated": text(&character.uncalibrated),
+        "consent": character.consent.as_ref().map(consent),
     })
 }
 
@@ -60,6 +61,53 @@ fn calibration(calibration: &v1::Calibration) -> Value {
         "impostors": calibration.impostors,
         "others": calibration.others,
         "create_time": calibration.create_time.as_ref().map(time),
+    })
+}
+
+/// What a real person allowed.
+fn consent(consent: &v1::Consent) -> Value {
+    json!({
+        "subject": consent.subject,
+        "document_name": text(&consent.document_name),
+        "document_digest": text(&consent.document_digest),
+        "reference": text(&consent.reference),
+        "licence": consent.licence,
+        "expire_time": consent.expire_time.as_ref().map(time),
+    })
+}
+
+/// The proof that a character was forgotten.
+pub(crate) fn receipt(receipt: &v1::Receipt) -> Value {
+    let artifact = |a: &v1::ForgottenArtifact| {
+        let mut value = json!({"kind": a.kind, "digest": a.digest, "bytes": a.bytes});
+        for (key, given) in [("reason", &a.reason), ("job", &a.job), ("shot", &a.shot)] {
+            if let Some(given) = text(given) {
+                value[key] = given.into();
+            }
+        }
+        value
+    };
+    let all = |artifacts: &[v1::ForgottenArtifact]| artifacts.iter().map(artifact).collect::<Value>();
+    let verification = receipt.verification.as_ref().map(|v| {
+        json!({
+            "time": v.time.as_ref().map(time),
+            "clean": v.clean,
+            "digests": v.digests,
+            "artifacts_read": v.artifacts_read,
+            "findings": v.findings,
+        })
+    });
+    json!({
+        "character": receipt.character,
+        "project": receipt.project,
+        "forget_time": receipt.forget_time.as_ref().map(time),
+        "revisions": receipt.revisions,
+        "removed": all(&receipt.removed),
+        "kept": all(&receipt.kept),
+        "footage": all(&receipt.footage),
+        "cancelled_jobs": receipt.cancelled_jobs,
+        "rewritten_rows": receipt.rewritten_rows,
+        "verification": verification,
     })
 }
 

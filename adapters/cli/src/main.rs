@@ -8,6 +8,7 @@ mod cli;
 mod command;
 mod config;
 mod connection;
+mod consent;
 mod download;
 mod embedded;
 mod environment;

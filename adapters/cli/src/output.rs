@@ -25,6 +25,7 @@ use crate::{
 pub(crate) struct Output {
     json: bool,
     live: bool,
+    asks: bool,
 }
 
 /// A job as it is shown while it is done.
@@ -51,7 +52,7 @@ impl Output {
     pub(crate) fn new(json: bool, environment: &Environment) -> Self {
         console::set_colors_enabled(environment.colour);
         console::set_colors_enabled_stderr(environment.colour && environment.live);
-        Self { json, live: environment.live && !json }
+        Self { json, live: environment.live && !json, asks: environment.asks && !json }
     }
 
     /// Whether programs read this.
@@ -92,6 +93,17 @@ impl Output {
     /// Something that a person must know before they use the answer. Programs find it in the document.
     pub(crate) fn warning(&self, text: &str) {
         eprintln!("{} {text}", console::style("warning:").for_stderr().yellow().bold());
+    }
+
+    /// Asks somebody who sits there, and answers whether they said yes; none where nobody can be asked.
+    pub(crate) fn ask(&self, question: &str) -> Option<bool> {
+        if !self.asks {
+            return None;
+        }
+        eprint!("{} [y/N] ", console::style(question).for_stderr().bold());
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer);
+        Some(read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
     /// How a command failed; for programs one line, as it may follow the lines of a watch.

@@ -10,6 +10,17 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// The day of a moment, in UTC, for people: `2027-03-31`.
+pub(crate) fn day(at: Timestamp) -> String {
+    let instant = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
+    instant.strftime("%Y-%m-%d").to_string()
+}
+
+/// The last day before a moment, for what holds until then.
+pub(crate) fn last_day(end: Timestamp) -> String {
+    day(Timestamp::from_millis(end.as_millis() - 1))
+}
+
 macro_rules! new_ids {
     ($($name:ident -> $id:ident)*) => {$(
         /// A new id.

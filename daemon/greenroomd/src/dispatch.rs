@@ -103,17 +103,10 @@ async fn apply(farm: &Farm, action: Action) -> Result<(), LedgerError> {
 
 /// Whether every artifact of an output still exists.
 async fn all_here(farm: &Farm, output: &TaskOutput) -> bool {
-    let digests = match output {
-        TaskOutput::Profile { profile, thumbnail, .. } => vec![*profile, *thumbnail],
-        TaskOutput::Calibration { calibration, .. } => vec![*calibration],
-        TaskOutput::Breakdown { breakdown } => vec![*breakdown],
-        TaskOutput::Take { video, thumbnail, .. } => vec![*video, *thumbnail],
-        TaskOutput::Verdict { .. } => vec![],
-        TaskOutput::Episode { episode, clips, contact_sheet, .. } => {
-            [*episode, *contact_sheet].into_iter().chain(clips.iter().map(|c| c.video)).collect()
-        }
-    };
-    for digest in digests {
+    if *output == TaskOutput::Forgotten {
+        return false;
+    }
+    for (_, digest) in output.artifacts() {
         if !farm.artifacts.has(digest).await.unwrap_or(false) {
             return false;
         }

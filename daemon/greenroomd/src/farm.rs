@@ -4,7 +4,7 @@ use greenroom_artifacts::ArtifactStore;
 use greenroom_domain::{Digest, EventSeq, JobId, Pack, TaskId};
 use greenroom_store::Store;
 use std::sync::Arc;
-use tokio::sync::{Mutex, Notify, broadcast, watch};
+use tokio::sync::{Mutex, Notify, RwLock, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::workers::Workers;
@@ -15,6 +15,8 @@ pub(crate) struct Farm {
     pub store: Arc<dyn Store>,
     /// Writers take turns: decisions are made on what was just read.
     pub writing: Mutex<()>,
+    /// Pushes share it; whoever forgets a character has it alone, so that nothing new names what is about to go.
+    pub forgetting: RwLock<()>,
     /// Bytes.
     pub artifacts: ArtifactStore,
     /// The models, as data.

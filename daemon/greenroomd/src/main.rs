@@ -6,6 +6,7 @@ mod auth;
 mod clock;
 mod dispatch;
 mod farm;
+mod forget;
 mod ledger;
 mod logs;
 mod packs;

@@ -1,17 +1,18 @@
 //! What people ask for becomes jobs: characters to profile, scripts to shoot.
 
 use greenroom_domain::{
-    CalibrationRevision, CalibrationUsed, CastMember, Character, CharacterState, Digest, Event, EventBody, EventSeq,
-    Job, JobState, Problem, ProblemKind, ProfileSpec, Project, Reference, Task,
+    CalibrationRevision, CalibrationUsed, CastMember, Character, CharacterState, Consent, Digest, Event, EventBody,
+    EventSeq, Job, JobState, Problem, ProblemKind, ProfileSpec, Project, Reference, Task, Timestamp,
 };
 use greenroom_schedule::{ScriptPlan, compile_profile, compile_script};
 use greenroom_store::{Batch, StoreError, Unique};
 use greenroom_story::{Cast, Direction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     clock,
     farm::Farm,
+    forget,
     ledger::{LedgerError, event, task_event},
 };
 
@@ -44,6 +45,7 @@ pub(crate) async fn script(
     let cast: Vec<_> =
         characters.iter().map(|c| Cast { name: c.name.clone(), description: c.description.clone() }).collect();
     let text = greenroom_story::decode_script(&bytes, file)?;
+    refuse_forgotten(farm, project, &greenroom_story::names(&text, file), &characters).await?;
     let direction = Direction { fps: project.settings.fps };
     let breakdown = if file.to_ascii_lowercase().ends_with(".toml") {
         greenroom_story::parse_shot(&text, file, &cast, &farm.pack, &direction, pictures)?
@@ -56,7 +58,7 @@ pub(crate) async fn script(
         pack: farm.pack_digest,
         settings: project.settings.clone(),
         diffusion: farm.pack.diffusion.clone(),
-        cast: ready_cast(&characters, &breakdown)?,
+        cast: ready_cast(&characters, &breakdown, clock::now())?,
         breakdown,
     };
     let request = put_json(farm, &plan).await?;
@@ -74,28 +76,52 @@ pub(crate) async fn script(
     insert(farm, job, tasks, Batch::new(), notes).await
 }
 
+/// A character as it is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct NewCharacter {
+    /// In any case.
+    pub name: String,
+    /// May be empty.
+    pub description: String,
+    /// (file name, picture) of each.
+    pub references: Vec<(String, Digest)>,
+    /// The pictures show somebody who lives.
+    pub real_person: bool,
+    /// What that person allowed.
+    pub consent: Option<Consent>,
+}
+
 /// Makes a character, or a new revision of one, and the job that profiles it.
 pub(crate) async fn character(
     farm: &Farm,
     project: &Project,
-    name: &str,
-    description: &str,
-    references: Vec<(String, Digest)>,
+    asked: NewCharacter,
 ) -> Result<Pushed<Character>, LedgerError> {
+    let NewCharacter { name, description, references, real_person, consent } = asked;
     let name = name.trim().to_uppercase();
     check_character(&name, &references)?;
+    let now = clock::now();
     let old = farm.store.character_by_name(project.id, &name).await?;
+    let is_person = real_person || old.as_ref().is_some_and(|old| old.consent.is_some());
+    let consent = match consent {
+        Some(given) => Some(Consent::try_new(given, &name, now)?),
+        None if is_person => return Err(Consent::missing(&name).into()),
+        None => None,
+    };
     let spec = ProfileSpec { pack: farm.pack_digest, character: name.clone(), references: references.clone() };
-    let request = Digest::of_json(&(&spec, description));
+    let request = match &consent {
+        None => Digest::of_json(&(&spec, &description)),
+        Some(consent) => Digest::of_json(&(&spec, &description, consent)),
+    };
     if let Some(old) = &old {
         let same = old.description == description
+            && old.consent == consent
             && old.references.iter().map(|r| (&r.name, r.digest)).eq(references.iter().map(|(n, d)| (n, *d)));
         let answered = farm.store.job_by_request(project.id, request).await?;
         if same && answered.is_some() {
             return Ok(Pushed { value: old.clone(), created: false, notes: vec![] });
         }
     }
-    let now = clock::now();
     let job = Job {
         id: clock::new_job(),
         project: project.id,
@@ -112,7 +138,8 @@ pub(crate) async fn character(
         revision: old.as_ref().map_or(1, |c| c.revision + 1),
         calibrations: old.map_or_else(Vec::new, |c| c.calibrations),
         references: references.into_iter().map(|(name, digest)| Reference { name, digest, quality: None }).collect(),
-        description: description.to_owned(),
+        description,
+        consent,
         state: CharacterState::Profiling { task: task.id },
         created: now,
     };
@@ -133,12 +160,16 @@ pub(crate) async fn project(farm: &Farm, project: Project) -> Result<Project, Le
 
 /// The plan that a script's job was made from.
 pub(crate) async fn load_plan(farm: &Farm, job: &Job) -> Result<ScriptPlan, Problem> {
-    let lost = |cause: String| {
+    read_plan(farm, job.request).await.map_err(|cause| {
         let remedy = "restore the artifact folder from a backup, or push the script again";
         Problem::new(ProblemKind::Unavailable, "read plan", job.id.to_string(), cause, remedy)
-    };
-    let bytes = farm.artifacts.get_bytes(job.request, PLAN_LIMIT).await.map_err(|e| lost(e.to_string()))?;
-    serde_json::from_slice(&bytes).map_err(|e| lost(e.to_string()))
+    })
+}
+
+/// The plan that an artifact is, or why it is none.
+pub(crate) async fn read_plan(farm: &Farm, request: Digest) -> Result<ScriptPlan, String> {
+    let bytes = farm.artifacts.get_bytes(request, PLAN_LIMIT).await.map_err(|e| e.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|e| e.to_string())
 }
 
 async fn insert(
@@ -165,9 +196,37 @@ async fn insert(
     }
 }
 
-/// Profiles of everybody who appears. Somebody whose references were refused, or are not measured yet, stops the push.
-fn ready_cast(characters: &[Character], breakdown: &greenroom_domain::Breakdown) -> Result<Vec<CastMember>, Problem> {
+/// A script that has somebody who was forgotten is refused, unless somebody else has the name by now.
+async fn refuse_forgotten(
+    farm: &Farm,
+    project: &Project,
+    names: &BTreeSet<String>,
+    characters: &[Character],
+) -> Result<(), LedgerError> {
+    let stones = farm.store.forgotten(project.id).await?;
+    for name in names.iter().filter(|name| characters.iter().all(|c| c.name != **name)) {
+        if let Some(stone) = stones.iter().rev().find(|stone| stone.was_called(name)) {
+            let remedy = "take the character out of the script, or make a new one of that name";
+            return Err(forget::gone("push script", name, stone, remedy).into());
+        }
+    }
+    Ok(())
+}
+
+/// Profiles of everybody who appears. Somebody whose references were refused, or are not measured yet, stops the push; so does
+/// a real person whose consent has expired.
+fn ready_cast(
+    characters: &[Character],
+    breakdown: &greenroom_domain::Breakdown,
+    now: Timestamp,
+) -> Result<Vec<CastMember>, Problem> {
     let appears = |c: &&Character| breakdown.shots().any(|s| s.cast.contains(&c.name));
+    let ended = |c: &Character| c.consent.as_ref().and_then(|consent| consent.expires).filter(|&end| end <= now);
+    if let Some((c, end)) = characters.iter().filter(appears).find_map(|c| Some((c, ended(c)?))) {
+        let cause = format!("the real person's consent held until {}", clock::last_day(end));
+        let remedy = "make the character again with a new consent, or forget it";
+        return Err(Problem::new(ProblemKind::Conflict, "push script", &c.name, cause, remedy));
+    }
     characters
         .iter()
         .filter(appears)

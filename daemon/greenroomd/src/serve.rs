@@ -14,7 +14,7 @@ use tokio::{
     io::AsyncReadExt as _,
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::{Mutex, Notify, broadcast, watch},
+    sync::{Mutex, Notify, RwLock, broadcast, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,7 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
     let farm = Arc::new(Farm {
         store: Arc::new(store),
         writing: Mutex::new(()),
+        forgetting: RwLock::new(()),
         artifacts,
         pack,
         pack_digest,
@@ -64,6 +65,10 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
         stop: CancellationToken::new(),
     });
 
+    if let Err(error) = farm.finish_forgetting().await {
+        let remedy = error.problem().remedy;
+        tracing::error!(%error, remedy, "a character is not wholly forgotten yet; it is tried again at the next start");
+    }
     let listener = TcpListener::bind(config.listen).await.map_err(|e| {
         unusable("listen", Path::new(&config.listen.to_string()), &e.to_string(), "choose another --listen")
     })?;

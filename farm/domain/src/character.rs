@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CalibrationRevision, CharacterId, Digest, Problem, ProjectId, TaskId, Timestamp};
+use crate::{CalibrationRevision, CharacterId, Consent, Digest, Problem, ProjectId, TaskId, Timestamp};
 
 /// One revision of a character. References and description change by a new revision only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Character {
     pub references: Vec<Reference>,
     /// Prose that says how the character looks: the base prompt.
     pub description: String,
+    /// What the real person allowed whom it shows; none where it shows nobody who lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Consent>,
     /// How far the identity profile is.
     pub state: CharacterState,
     /// Every calibration that it ever had, oldest first; revisions of the character carry them on.

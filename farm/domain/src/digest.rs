@@ -41,7 +41,43 @@ impl Digest {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// Every digest that a text names, with the position of its first digit. Runs of other lengths than 64 are no digests.
+    pub fn named_in(text: &str) -> impl Iterator<Item = (usize, Self)> {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            loop {
+                let is_digit = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+                let start = at + bytes[at..].iter().position(is_digit)?;
+                let length = bytes[start..].iter().position(|b| !is_digit(b)).unwrap_or(bytes.len() - start);
+                at = start + length;
+                if length == DIGITS
+                    && let Ok(digest) = text[start..at].parse()
+                {
+                    return Some((start, digest));
+                }
+            }
+        })
+    }
+
+    /// The same text with other digests in the place of those that have one.
+    pub fn renamed_in(text: &str, other: impl Fn(Self) -> Option<Self>) -> String {
+        let (mut renamed, mut end) = (String::with_capacity(text.len()), 0);
+        for (start, digest) in Self::named_in(text) {
+            if let Some(other) = other(digest) {
+                renamed.push_str(&text[end..start]);
+                renamed.push_str(&other.to_string());
+                end = start + DIGITS;
+            }
+        }
+        renamed.push_str(&text[end..]);
+        renamed
+    }
 }
+
+/// Hexadecimal digits of a digest.
+const DIGITS: usize = 64;
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,6 +120,16 @@ mod tests {
     #[test]
     fn the_digest_is_the_one_that_sha256sum_prints() {
         assert_eq!(Digest::of(b"abc").to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn digests_are_found_in_a_text_and_renamed() {
+        let [a, b] = [b"a", b"b"].map(|bytes| Digest::of(bytes));
+        let text = format!("{{\"seed\":12,\"one\":\"{a}\",\"long\":\"{a}0\",\"id\":\"task_01ab\",\"two\":\"{b}\"}}");
+        let found: Vec<_> = Digest::named_in(&text).map(|(_, digest)| digest).collect();
+        assert_eq!(found, [a, b]);
+        let renamed = Digest::renamed_in(&text, |digest| (digest == a).then_some(b));
+        assert_eq!(renamed, text.replace(&format!("\"{a}\""), &format!("\"{b}\"")));
     }
 
     #[test]

@@ -40,6 +40,11 @@ pub enum EventBody {
         /// `profiling`, `ready` or `refused`.
         state: String,
     },
+    /// A character was forgotten: every revision of it is gone.
+    CharacterForgotten {
+        /// Which it was.
+        character: CharacterId,
+    },
     /// A job was pushed.
     JobCreated {
         /// What.

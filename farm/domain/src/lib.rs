@@ -2,10 +2,13 @@
 //!
 //! No async, IO, clock, randomness or globals: time and entropy are arguments.
 
+mod belongings;
 mod calibration;
 mod character;
+mod consent;
 mod digest;
 mod event;
+mod forgotten;
 mod id;
 mod input;
 mod job;
@@ -20,13 +23,16 @@ mod task;
 mod units;
 mod verdict;
 
+pub use belongings::Named;
 pub use calibration::{
     Calibration, CalibrationRevision, CalibrationSummary, CalibrationUsed, CharacterCalibration, Distribution,
     FEWEST_REFERENCES,
 };
 pub use character::{Character, CharacterState, Reference, ReferenceQuality};
+pub use consent::{Consent, ConsentDocument};
 pub use digest::{Digest, ParseDigestError};
 pub use event::{Event, EventBody, EventSeq};
+pub use forgotten::{ArtifactKind, Belonging, Fate, Footage, Forgotten};
 pub use id::{CharacterId, Entropy, JobId, ParseIdError, ProjectId, TaskId, WorkerId};
 pub use input::{Channels, DetectorInput, EmbedderInput};
 pub use job::{Job, JobState, ShotOutcome};

@@ -26,6 +26,8 @@ pub enum ProblemKind {
     Invalid,
     /// What was named does not exist (or belongs to another project).
     NotFound,
+    /// What was named was there and has been forgotten for good.
+    Gone,
     /// It exists already, or changed meanwhile.
     Conflict,
     /// Not allowed.

@@ -246,6 +246,8 @@ pub enum TaskOutput {
         /// What it says in short.
         summary: CalibrationSummary,
     },
+    /// What it gave was of a character that has been forgotten.
+    Forgotten,
     /// Of a breakdown task.
     Breakdown {
         /// The breakdown (JSON).

@@ -48,12 +48,16 @@ pub(crate) async fn update(connection: &mut SqliteConnection, new: &Character) -
     Ok(())
 }
 
-async fn latest(executor: impl SqliteExecutor<'_>, id: CharacterId) -> Query<Option<Character>> {
+pub(crate) async fn latest(executor: impl SqliteExecutor<'_>, id: CharacterId) -> Query<Option<Character>> {
     let query = sqlx::query_scalar("select body from character where id = ? and latest = 1").bind(id.to_string());
     row::optional(query.fetch_optional(executor).await?)
 }
 
-async fn revision(executor: impl SqliteExecutor<'_>, id: CharacterId, number: u32) -> Query<Option<Character>> {
+pub(crate) async fn revision(
+    executor: impl SqliteExecutor<'_>,
+    id: CharacterId,
+    number: u32,
+) -> Query<Option<Character>> {
     let query = sqlx::query_scalar("select body from character where id = ? and revision = ?");
     row::optional(query.bind(id.to_string()).bind(number).fetch_optional(executor).await?)
 }

@@ -1,7 +1,7 @@
 //! Comparing the ledger with itself: the file's pages, the references, the log's numbers, and keys with bodies.
 
 use futures::TryStreamExt;
-use greenroom_domain::{Character, Event, Job, Project, Task};
+use greenroom_domain::{Character, Event, Forgotten, Job, Project, Task};
 use greenroom_store::StoreError;
 use serde::de::DeserializeOwned;
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
@@ -47,10 +47,15 @@ async fn keys(connection: &mut SqliteConnection) -> Query<Vec<String>> {
     let task = "select body, id || ' ' || job || ' ' || kind || ' ' || state || ' ' || epoch || ' ' \
                 || coalesce(spec_digest, '-') || ' ' || created from task";
     let event = "select body, seq || ' ' || at || ' ' || project || ' ' || coalesce(job, '-') from event";
+    let forgotten = "select body, id || ' ' || project || ' ' || at || ' ' || finished from forgotten";
     let mut findings =
         compare(connection, project, |p: &Project| format!("{} {} {}", p.id, p.name, p.created.as_millis())).await?;
     let compared = compare(connection, character, |c: &Character| {
         format!("{} {} {} {} {}", c.id, c.revision, c.project, c.name, c.created.as_millis())
+    });
+    findings.extend(compared.await?);
+    let compared = compare(connection, forgotten, |f: &Forgotten| {
+        format!("{} {} {} {}", f.character, f.project, f.at.as_millis(), u8::from(f.finished.is_some()))
     });
     findings.extend(compared.await?);
     let compared = compare(connection, job, |j: &Job| {

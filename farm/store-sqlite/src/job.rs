@@ -47,7 +47,11 @@ pub(crate) async fn by_id(executor: impl SqliteExecutor<'_>, id: JobId) -> Query
     row::optional(query.fetch_optional(executor).await?)
 }
 
-async fn by_request(executor: impl SqliteExecutor<'_>, project: ProjectId, request: Digest) -> Query<Option<Job>> {
+pub(crate) async fn by_request(
+    executor: impl SqliteExecutor<'_>,
+    project: ProjectId,
+    request: Digest,
+) -> Query<Option<Job>> {
     let query = sqlx::query_scalar(
         "select body from job where project = ? and request = ? and state not in ('cancelled', 'failed')",
     );

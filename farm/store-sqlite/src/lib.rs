@@ -9,10 +9,12 @@ mod character;
 mod check;
 mod error;
 mod event;
+mod forgotten;
 mod job;
 mod open;
 mod project;
 mod row;
+mod scrub;
 mod task;
 
 use async_trait::async_trait;
@@ -76,6 +78,11 @@ impl Store for SqliteStore {
         let mut connection = self.readers.acquire().await.failing("check ledger", &self.path)?;
         check::all(&mut connection).await.failing("check ledger", &self.path)
     }
+
+    async fn scrub(&self) -> Result<()> {
+        let mut writer = self.writer.lock().await;
+        scrub::scrub(&mut writer).await.failing("scrub ledger", &self.path)
+    }
 }
 
 async fn apply(connection: &mut SqliteConnection, change: &Change) -> error::Query<()> {
@@ -87,5 +94,7 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> error::Que
         Change::UpdateJob(new) => job::update(connection, new).await,
         Change::InsertTask(new) => task::insert(connection, new).await,
         Change::UpdateTask { task, was } => task::update(connection, task, *was).await,
+        Change::Forget(forgetting) => forgotten::forget(connection, forgetting).await,
+        Change::UpdateForgotten(new) => forgotten::update(connection, new).await,
     }
 }

@@ -32,6 +32,8 @@ pub(crate) async fn writer(path: &Path) -> Result<SqliteConnection> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        // What is deleted or written over is overwritten with zeros: a person can be forgotten.
+        .pragma("secure_delete", "on")
         .busy_timeout(BUSY);
     // Whose file it is must be known before anything is written to it, and switching to write-ahead mode is a write.
     claim(path).await?;
@@ -100,6 +102,47 @@ async fn claim(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A ledger as the first build made it, with a character as that build wrote one.
+    async fn of_the_first_schema(path: &Path) {
+        touch(path).unwrap();
+        claim(path).await.unwrap();
+        let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+        let first = MIGRATIONS.iter().take(1).cloned().collect::<Vec<_>>();
+        Migrator { migrations: first.into(), ..Migrator::DEFAULT }.run(&mut connection).await.unwrap();
+        let (project, mara) = sample();
+        let insert = "insert into project (id, name, created, body) values (?, ?, ?, ?)";
+        let query = sqlx::query(insert).bind(project.id.to_string()).bind(&project.name);
+        let body = serde_json::to_string(&project).unwrap();
+        query.bind(project.created.as_millis()).bind(body).execute(&mut connection).await.unwrap();
+        let insert = "insert into character (id, revision, latest, project, name, created, body) \
+                      values (?, 1, 1, ?, 'MARA', ?, ?)";
+        let query = sqlx::query(insert).bind(mara.id.to_string()).bind(project.id.to_string());
+        let body = serde_json::to_string(&mara).unwrap();
+        assert!(!body.contains("consent"), "the first build knew no consent");
+        query.bind(mara.created.as_millis()).bind(body).execute(&mut connection).await.unwrap();
+        sqlx::Connection::close(connection).await.unwrap();
+    }
+
+    fn sample() -> (greenroom_domain::Project, greenroom_domain::Character) {
+        use greenroom_store::conformance::sample;
+        let project = sample::project(1);
+        let mara = sample::character(&project, 1, "MARA");
+        (project, mara)
+    }
+
+    #[tokio::test]
+    async fn a_ledger_of_the_first_schema_keeps_its_characters_and_learns_to_forget() {
+        use greenroom_store::{CharacterStore, ForgottenStore, Store};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        of_the_first_schema(&path).await;
+        let (project, mara) = sample();
+        let store = crate::SqliteStore::open(&path).await.unwrap();
+        assert_eq!(store.character_by_name(project.id, "MARA").await.unwrap(), Some(mara));
+        assert_eq!(store.forgotten(project.id).await.unwrap(), []);
+        store.integrity_check().await.unwrap();
+    }
 
     #[tokio::test]
     async fn a_new_file_carries_our_name() {

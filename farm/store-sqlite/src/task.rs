@@ -52,7 +52,7 @@ pub(crate) fn spec_digest(task: &Task) -> Option<String> {
     task.spec.as_ref().map(Spec::digest).map(|d| d.to_string())
 }
 
-async fn by_id(executor: impl SqliteExecutor<'_>, id: TaskId) -> Query<Option<Task>> {
+pub(crate) async fn by_id(executor: impl SqliteExecutor<'_>, id: TaskId) -> Query<Option<Task>> {
     let query = sqlx::query_scalar("select body from task where id = ?").bind(id.to_string());
     row::optional(query.fetch_optional(executor).await?)
 }

@@ -53,6 +53,12 @@ async fn events() {
 }
 
 #[tokio::test]
+async fn forgotten() {
+    let (_folder, make) = files();
+    conformance::forgotten(make).await;
+}
+
+#[tokio::test]
 async fn batches() {
     let (_folder, make) = files();
     conformance::batches(make).await;

@@ -1,6 +1,8 @@
 //! What is written together.
 
-use greenroom_domain::{Character, Event, Job, LeaseEpoch, Project, Task, TaskState};
+use greenroom_domain::{Character, Event, Forgotten, Job, LeaseEpoch, Project, Task, TaskState};
+
+use crate::Forgetting;
 
 /// Changes that become true together, and the events that tell of them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +35,10 @@ pub enum Change {
         /// As the writer saw it: the batch is refused if it is otherwise by now.
         was: Expected,
     },
+    /// A character goes for good.
+    Forget(Box<Forgetting>),
+    /// What became of a forgotten character's belongings.
+    UpdateForgotten(Forgotten),
 }
 
 /// The version of a task that a writer read: within one state and epoch a task only ever waits for less.
@@ -109,6 +115,18 @@ impl Batch {
     #[must_use]
     pub fn update_task(self, task: Task, was: Expected) -> Self {
         self.change(Change::UpdateTask { task, was })
+    }
+
+    /// Forgets a character.
+    #[must_use]
+    pub fn forget(self, forgetting: Forgetting) -> Self {
+        self.change(Change::Forget(Box::new(forgetting)))
+    }
+
+    /// Adds what became of a forgotten character's belongings.
+    #[must_use]
+    pub fn update_forgotten(self, forgotten: Forgotten) -> Self {
+        self.change(Change::UpdateForgotten(forgotten))
     }
 
     /// Adds an event.

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use greenroom_domain::{
-    Character, CharacterId, Digest, Event, EventSeq, Job, JobId, Project, ProjectId, Task, TaskId, TaskOutput,
-    TaskState,
+    Character, CharacterId, Digest, Event, EventSeq, Forgotten, Job, JobId, Project, ProjectId, Task, TaskId,
+    TaskOutput, TaskState,
 };
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -11,6 +11,8 @@ use crate::{
     Batch, Change, CharacterStore, EventScope, EventStore, JobStore, ProjectStore, Result, Store, StoreError,
     TaskStore, rules,
 };
+
+mod forgotten;
 
 /// A ledger in memory. Searches are linear: it is small or it is the wrong store.
 #[derive(Debug, Default)]
@@ -44,6 +46,7 @@ struct Rows {
     characters: Vec<Character>,
     jobs: Vec<Job>,
     tasks: Vec<Task>,
+    forgotten: Vec<Forgotten>,
 }
 
 #[async_trait]
@@ -51,13 +54,20 @@ impl Store for MemoryStore {
     async fn commit(&self, batch: Batch) -> Result<Vec<Event>> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut rows = state.rows.clone();
+        let mut rewritten = vec![];
         for change in batch.changes {
+            if let Change::Forget(forgetting) = &change {
+                rewritten.extend(forgotten::events(forgetting, &state.events)?);
+            }
             rows.apply(change)?;
         }
         for event in &batch.events {
             rows.check_event(event)?;
         }
         state.rows = rows;
+        for (at, event) in rewritten {
+            state.events[at] = event;
+        }
         let mut last = state.events.len() as u64;
         let mut events = batch.events;
         for event in &mut events {
@@ -76,6 +86,10 @@ impl Store for MemoryStore {
         } else {
             Err(StoreError::Corrupt("the event log has gaps".into()))
         }
+    }
+
+    async fn scrub(&self) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -115,6 +129,12 @@ impl Rows {
                 let old = self.tasks.iter_mut().find(|t| t.id == task.id);
                 rules::update_task(&task, was, old.as_deref())?;
                 replace(old, task);
+            }
+            Change::Forget(forgetting) => self.forget(*forgetting)?,
+            Change::UpdateForgotten(new) => {
+                let old = self.forgotten.iter_mut().find(|f| f.character == new.character);
+                rules::update_forgotten(&new, old.as_deref())?;
+                replace(old, new);
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What a change needs to be allowed, said once for every store: each function gets the rows that are there and the new one.
 
-use greenroom_domain::{Character, Job, Project, Task};
+use greenroom_domain::{Character, Event, Forgotten, Job, Project, Task};
 
 use crate::{Expected, Result, StoreError, Unique};
 
@@ -54,6 +54,7 @@ pub fn update_character(new: &Character, old: Option<&Character>) -> Result<()> 
         ("references", pictures(old) == pictures(new)),
         ("description", old.description == new.description),
         ("calibrations", new.calibrations.starts_with(&old.calibrations)),
+        ("consent", old.consent == new.consent),
         ("creation time", old.created == new.created),
     ];
     fixed("character", &new.id.to_string(), &same)
@@ -123,6 +124,98 @@ pub fn update_task(new: &Task, was: Expected, old: Option<&Task>) -> Result<()> 
         ("creation time", old.created == new.created),
     ];
     fixed("task", &new.id.to_string(), &same)
+}
+
+/// A character that is there as `latest` is forgotten.
+///
+/// # Errors
+/// If it is not there, or belongs to another project than is said.
+pub fn forget(stone: &Forgotten, latest: Option<&Character>) -> Result<()> {
+    let latest = latest.ok_or_else(|| missing("character", &stone.character))?;
+    let same = [("project", latest.project == stone.project), ("revision", latest.revision == stone.revisions)];
+    fixed("character", &stone.character.to_string(), &same)
+}
+
+/// Another character's revision that named something of the forgotten one.
+///
+/// # Errors
+/// If it is not there, or is another.
+pub fn rewrite_character(new: &Character, old: Option<&Character>) -> Result<()> {
+    let old = old.ok_or_else(|| missing("character", &new.id))?;
+    let same = [
+        ("project", old.project == new.project),
+        ("name", old.name == new.name),
+        ("creation time", old.created == new.created),
+    ];
+    fixed("character", &new.id.to_string(), &same)
+}
+
+/// A job that ended and named something of the forgotten character.
+///
+/// # Errors
+/// If it is not there, is another, has not ended, or another job answers its new request.
+pub fn rewrite_job(new: &Job, old: Option<&Job>, same_request: Option<&Job>) -> Result<()> {
+    let old = old.ok_or_else(|| missing("job", &new.id))?;
+    let same = [
+        ("project", old.project == new.project),
+        ("state", old.state.name() == new.state.name() && old.state.is_final()),
+        ("creation time", old.created == new.created),
+    ];
+    fixed("job", &new.id.to_string(), &same)?;
+    match same_request {
+        Some(job) if job.id != new.id && answers(new) => Err(StoreError::Exists(Unique::Request { job: job.id })),
+        _ => Ok(()),
+    }
+}
+
+/// A task that ended and named something of the forgotten character.
+///
+/// # Errors
+/// If it is not there, is another, or has not ended.
+pub fn rewrite_task(new: &Task, old: Option<&Task>) -> Result<()> {
+    let old = old.ok_or_else(|| missing("task", &new.id))?;
+    let same = [
+        ("job", old.job == new.job),
+        ("shot", old.shot == new.shot),
+        ("take", old.take == new.take),
+        ("kind", old.kind == new.kind),
+        ("state", old.state.name() == new.state.name() && old.state.is_final()),
+        ("creation time", old.created == new.created),
+    ];
+    fixed("task", &new.id.to_string(), &same)
+}
+
+/// An event that named something of the forgotten character.
+///
+/// # Errors
+/// If it is not there, or tells of something else.
+pub fn rewrite_event(new: &Event, old: Option<&Event>) -> Result<()> {
+    let old = old.ok_or_else(|| missing("event", &new.seq.0))?;
+    let kind = |e: &Event| std::mem::discriminant(&e.body);
+    let same = [
+        ("time", old.at == new.at),
+        ("project", old.project == new.project),
+        ("job", old.job == new.job),
+        ("kind", kind(old) == kind(new)),
+    ];
+    fixed("event", &new.seq.0.to_string(), &same)
+}
+
+/// What became of belongings that the stone `old` names.
+///
+/// # Errors
+/// If there is no such stone, or more than the belongings' fates differs.
+pub fn update_forgotten(new: &Forgotten, old: Option<&Forgotten>) -> Result<()> {
+    let old = old.ok_or_else(|| missing("forgotten character", &new.character))?;
+    let named = |f: &Forgotten| f.belongings.iter().map(|b| (b.kind, b.digest, b.bytes)).collect::<Vec<_>>();
+    let same = [
+        ("project", old.project == new.project),
+        ("name", old.name == new.name),
+        ("time", old.at == new.at),
+        ("belongings", named(old) == named(new)),
+        ("footage", old.footage == new.footage),
+    ];
+    fixed("forgotten character", &new.character.to_string(), &same)
 }
 
 /// The error for a row that is not there.

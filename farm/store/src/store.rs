@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use greenroom_domain::Event;
 
-use crate::{Batch, CharacterStore, EventStore, JobStore, ProjectStore, Result, TaskStore};
+use crate::{Batch, CharacterStore, EventStore, ForgottenStore, JobStore, ProjectStore, Result, TaskStore};
 
 /// The whole ledger. Object safe: the daemon holds an `Arc<dyn Store>`.
 #[async_trait]
-pub trait Store: ProjectStore + CharacterStore + JobStore + TaskStore + EventStore {
+pub trait Store: ProjectStore + CharacterStore + JobStore + TaskStore + EventStore + ForgottenStore {
     /// Applies the changes in their order and appends the events, all of it or nothing, and answers the events with the
     /// sequence they got: the next numbers of the log, without gaps, in commit order. Once it answers, the batch survives
     /// a crash as far as the store survives at all.
@@ -21,4 +21,11 @@ pub trait Store: ProjectStore + CharacterStore + JobStore + TaskStore + EventSto
     /// # Errors
     /// [`StoreError::Corrupt`](crate::StoreError::Corrupt) with everything that was found.
     async fn integrity_check(&self) -> Result<()>;
+
+    /// Leaves nothing of rows that went, or were other before, where the ledger is kept. Slow: for after forgetting. What the
+    /// disk keeps of files that were overwritten, and backups, are out of a store's reach.
+    ///
+    /// # Errors
+    /// If the ledger cannot be written, or somebody reads it for too long.
+    async fn scrub(&self) -> Result<()>;
 }

@@ -33,6 +33,11 @@ async fn events() {
 }
 
 #[tokio::test]
+async fn forgotten() {
+    conformance::forgotten(make).await;
+}
+
+#[tokio::test]
 async fn batches() {
     conformance::batches(make).await;
 }

@@ -9,13 +9,16 @@ use super::{Context, Ended, steps};
 use crate::{
     cast::{self, CastMember},
     connection::{Farm, from_wire},
+    consent::{self, ConsentArgs},
     download,
     failure::Outcome,
     json,
     names::{self, ProjectName},
 };
 
-/// Make and show characters: actors with reference pictures and an identity profile.
+mod forget;
+
+/// Make, show and forget characters: actors with reference pictures and an identity profile.
 #[derive(Args, Debug)]
 pub(crate) struct Character {
     #[command(subcommand)]
@@ -36,10 +39,17 @@ enum What {
         /// How the character looks, in prose
         #[arg(long, value_name = "TEXT", default_value = "")]
         description: String,
+        /// The pictures show somebody who lives: consent and licence are needed
+        #[arg(long)]
+        real_person: bool,
+        #[command(flatten)]
+        consent: ConsentArgs,
         /// Save the best reference's face here (png)
         #[arg(long, value_name = "FILE")]
         thumbnail: Option<PathBuf>,
     },
+    /// Forget a character for good, and prove it
+    Forget(forget::Forget),
     /// Name every character of a project
     List {
         /// Which project
@@ -63,8 +73,9 @@ impl Character {
         let farm = context.farm().await?;
         let output = &context.output;
         let (character, thumbnail) = match &self.what {
-            What::Create { project, name, pictures, description, thumbnail } => {
-                let member = member(name, description, pictures)?;
+            What::Create { project, name, pictures, description, real_person, consent, thumbnail } => {
+                let (real_person, consent) = (*real_person, consent.given());
+                let member = CastMember { real_person, consent, ..member(name, description, pictures)? };
                 let made = steps::create_character(&farm, output, project, &member).await?;
                 (steps::profiled(&farm, output, made).await?, thumbnail)
             }
@@ -75,6 +86,7 @@ impl Character {
                     Err(status) => return Err(farm.problem(status).await.into()),
                 }
             }
+            What::Forget(forget) => return forget.run(&farm, output).await,
             What::List { project } => {
                 let request = v1::ListCharactersRequest { parent: project.to_string() };
                 let list = match farm.characters().list_characters(request).await {
@@ -103,7 +115,8 @@ pub(super) fn line(character: &v1::Character) -> String {
     match &character.problem {
         Some(problem) => format!("{name}: refused: {}", from_wire(problem)),
         None => {
-            format!("{name}: {}{}, profile {}", faces(character), quality(character), json::character_state(character))
+            let state = json::character_state(character);
+            format!("{name}: {}{}, profile {state}{}", faces(character), quality(character), consent::line(character))
         }
     }
 }
@@ -130,6 +143,7 @@ fn lines(character: &v1::Character) -> Vec<String> {
     lines.extend(calibration(character));
     let prompt = if character.description.is_empty() { "(none)" } else { &character.description };
     lines.push(format!("  base prompt  {prompt}"));
+    lines.extend(character.consent.iter().flat_map(consent::lines));
     lines
 }
 
@@ -176,7 +190,7 @@ fn member(name: &str, description: &str, pictures: &[PathBuf]) -> Result<CastMem
         return Err(Problem::invalid("read picture", subject, "not a picture that can be read", remedy));
     }
     let (name, description) = (name.to_uppercase(), description.to_owned());
-    Ok(CastMember { name, description, pictures: pictures.to_vec() })
+    Ok(CastMember { name, description, pictures: pictures.to_vec(), real_person: false, consent: None })
 }
 
 async fn save_thumbnail(farm: &Farm, character: &v1::Character, path: &Path) -> Result<(), Problem> {

@@ -36,7 +36,7 @@ use crate::{
 pub(crate) struct Run {
     /// Script to film (Fountain), or one shot (.toml)
     script: PathBuf,
-    /// Folder of characters: a folder each, with pictures and, if wanted, a character.toml (name, description)
+    /// Folder of characters: a folder each, with pictures and, if wanted, a character.toml (name, description; real_person and a consent table for somebody who lives)
     #[arg(long, value_name = "DIR")]
     cast: PathBuf,
     /// Folder to write to

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     cast::CastMember,
     connection::{Farm, from_wire},
+    consent::ConsentFile,
     download,
     failure::Failure,
     follow::follow,
@@ -41,7 +42,10 @@ pub(super) async fn create_character(
 ) -> Result<v1::Character, Problem> {
     let hash = |path: &PathBuf| LocalFile::hash(path, "read picture");
     let files = member.pictures.iter().map(hash).collect::<Result<Vec<_>, _>>()?;
-    send(farm, output, &files).await?;
+    let consent = member.consent.as_ref().map(ConsentFile::to_wire).transpose()?;
+    let (consent, release) = consent.map_or((None, None), |(consent, release)| (Some(consent), release));
+    let sent = files.iter().cloned().chain(release).collect::<Vec<_>>();
+    send(farm, output, &sent).await?;
     let reference = |file: &LocalFile| {
         let (file_name, digest) = (file.name(), file.digest.to_string());
         v1::Reference { file_name, digest, quality: None }
@@ -51,6 +55,8 @@ pub(super) async fn create_character(
         character_id: member.name.clone(),
         description: member.description.clone(),
         references: files.iter().map(reference).collect(),
+        real_person: member.real_person,
+        consent,
     };
     let answer = match farm.characters().create_character(request).await {
         Ok(answer) => answer.into_inner(),

@@ -111,6 +111,7 @@ pub(super) fn character(
         create_time: time(c.created),
         calibration: own_calibration(c).map(calibration),
         uncalibrated: uncalibrated(c, pack).unwrap_or_default(),
+        consent: c.consent.as_ref().map(given_consent),
     }
 }
 
@@ -148,6 +149,31 @@ fn uncalibrated(c: &domain::Character, pack: &domain::Pack) -> Option<String> {
     }
 }
 
+fn given_consent(c: &domain::Consent) -> v1::Consent {
+    let document = c.document.as_ref();
+    v1::Consent {
+        subject: c.subject.clone(),
+        document_name: document.map(|d| d.name.clone()).unwrap_or_default(),
+        document_digest: document.map(|d| d.digest.to_string()).unwrap_or_default(),
+        reference: c.reference.clone().unwrap_or_default(),
+        licence: c.licence.clone(),
+        expire_time: c.expires.and_then(time),
+    }
+}
+
+/// A consent as it is given; whether it says enough is the domain's to judge.
+pub(super) fn consent(c: v1::Consent) -> Result<domain::Consent, Status> {
+    let document = if c.document_digest.is_empty() {
+        None
+    } else {
+        Some(domain::ConsentDocument { name: c.document_name, digest: digest(&c.document_digest)? })
+    };
+    let moment = |t: Timestamp| domain::Timestamp::from_millis(t.seconds * 1000 + i64::from(t.nanos) / 1_000_000);
+    let reference = Some(c.reference).filter(|r| !r.is_empty());
+    let (subject, licence, expires) = (c.subject, c.licence, c.expire_time.map(moment));
+    Ok(domain::Consent { subject, document, reference, licence, expires })
+}
+
 fn reference(r: &domain::Reference) -> v1::Reference {
     v1::Reference {
         file_name: r.name.clone(),
@@ -167,6 +193,7 @@ pub(super) fn problem(p: &domain::Problem) -> v1::Problem {
     let kind = match p.kind {
         domain::ProblemKind::Invalid => "invalid",
         domain::ProblemKind::NotFound => "not_found",
+        domain::ProblemKind::Gone => "gone",
         domain::ProblemKind::Conflict => "conflict",
         domain::ProblemKind::Denied => "denied",
         domain::ProblemKind::Unavailable => "unavailable",

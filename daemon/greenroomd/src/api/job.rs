@@ -41,6 +41,7 @@ impl JobService for Api {
         &self,
         request: Request<v1::PushScriptRequest>,
     ) -> Result<Response<v1::PushScriptResponse>, Status> {
+        let _pushing = self.0.forgetting.read().await;
         let request = request.into_inner();
         let project = self.project(&request.parent).await?;
         let script = convert::digest(&request.script_digest)?;

@@ -6,6 +6,7 @@ mod convert;
 mod farm;
 mod job;
 mod project;
+mod receipt;
 mod status;
 mod watch;
 mod worker;
@@ -28,7 +29,7 @@ use crate::{
 };
 
 pub(crate) use status::status;
-pub(crate) use worker::stop_worker;
+pub(crate) use worker::{cancel as cancel_task, stop_worker};
 
 /// Serves one resource's methods.
 #[derive(Clone)]

@@ -12,6 +12,8 @@ pub(crate) fn status(problem: &Problem) -> Status {
     let (code, kind) = match problem.kind {
         ProblemKind::Invalid => (Code::InvalidArgument, "invalid"),
         ProblemKind::NotFound => (Code::NotFound, "not_found"),
+        // gRPC has no code of its own for what is gone for good; over HTTP this kind is 410.
+        ProblemKind::Gone => (Code::NotFound, "gone"),
         ProblemKind::Conflict => (Code::FailedPrecondition, "conflict"),
         ProblemKind::Denied => (Code::Unauthenticated, "denied"),
         ProblemKind::Unavailable => (Code::Unavailable, "unavailable"),

@@ -113,7 +113,9 @@ async fn show(
             note: note.unwrap_or_default(),
             attempts: 0,
         }),
-        EventBody::ProjectCreated { .. } | EventBody::CharacterChanged { .. } => return Ok(None),
+        EventBody::ProjectCreated { .. }
+        | EventBody::CharacterChanged { .. }
+        | EventBody::CharacterForgotten { .. } => return Ok(None),
     };
     Ok(Some(v1::Event { sequence: event.seq.0, time: convert::time(event.at), body: Some(body) }))
 }

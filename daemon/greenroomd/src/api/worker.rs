@@ -139,7 +139,7 @@ const fn message(message: wire::attach_response::Message) -> wire::AttachRespons
 }
 
 /// Tells a worker to stop a task.
-pub(super) fn cancel(running: Running) -> wire::AttachResponse {
+pub(crate) fn cancel(running: Running) -> wire::AttachResponse {
     let cancel = wire::Cancel { task: running.task.to_string(), epoch: running.epoch.0 };
     message(wire::attach_response::Message::Cancel(cancel))
 }

@@ -6,7 +6,7 @@ use greenroom_domain::{Band, Calibration, Decision, Digest, Stranger, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{Report, ShotReport, TakeReport, reliability};
+use super::{Report, ShotReport, TakeReport, people, reliability};
 use crate::farm::Farm;
 
 const STYLE: &str = include_str!("style.css");
@@ -56,6 +56,7 @@ pub(super) fn page(report: &Report, thumbnails: &BTreeMap<Digest, String>, defau
                 section { a href="contact-sheet.png" { img.sheet src="contact-sheet.png" alt="Contact sheet: sampled frames of every shot with their scores"; } }
                 @for shot in &report.shots { (shot_section(report, shot, thumbnails)) }
                 (reliability::section(report, default))
+                (people::section(&report.cast))
                 section { h2 { "Where the time went" } (timings(report)) }
                 section { h2 { "What made it" } (provenance(report)) }
             }

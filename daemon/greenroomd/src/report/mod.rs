@@ -1,6 +1,7 @@
 //! What a job made, read off the ledger: the report as JSON, as a page, and the list of files.
 
 mod html;
+mod people;
 mod reliability;
 
 use greenroom_domain::{
@@ -61,6 +62,12 @@ struct CastUsed {
     /// What that curve is and what it was made from; none too where the artifact is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     curve: Option<CharacterCalibration>,
+    /// What the real person allows now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consent: Option<people::ConsentUsed>,
+    /// The day on which it was forgotten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forgotten: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -119,7 +126,8 @@ pub(crate) async fn build(farm: &Farm, project: &Project, job: &Job) -> Result<B
         return Err(unready("a profile job makes no episode", "ask for a script's job").into());
     }
     let plan = push::load_plan(farm, job).await?;
-    let cast = cast(farm, &plan).await;
+    let mut cast = cast(farm, &plan).await;
+    people::add(farm, project, &mut cast).await?;
     let report = report(project, job, &farm.pack, &plan, &tasks, cast);
     let files = files(&tasks);
     let thumbnails = html::thumbnails(farm, &report).await;
@@ -138,7 +146,7 @@ async fn cast(farm: &Farm, plan: &ScriptPlan) -> Vec<CastUsed> {
             curve = bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         }
         let (character, profile, calibration) = (member.character.clone(), member.profile, member.calibration.clone());
-        cast.push(CastUsed { character, profile, calibration, curve });
+        cast.push(CastUsed { character, profile, calibration, curve, consent: None, forgotten: None });
     }
     cast
 }
@@ -220,7 +228,10 @@ fn timings(tasks: &[Task]) -> BTreeMap<String, f64> {
             TaskOutput::Take { timings, .. }
             | TaskOutput::Verdict { timings, .. }
             | TaskOutput::Episode { timings, .. } => timings,
-            TaskOutput::Profile { .. } | TaskOutput::Calibration { .. } | TaskOutput::Breakdown { .. } => continue,
+            TaskOutput::Profile { .. }
+            | TaskOutput::Calibration { .. }
+            | TaskOutput::Breakdown { .. }
+            | TaskOutput::Forgotten => continue,
         };
         for (stage, seconds) in inside {
             *sums.entry(format!("{}/{stage}", task.kind)).or_default() += seconds;

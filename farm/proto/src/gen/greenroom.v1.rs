@@ -514,7 +514,7 @@ pub mod artifact_service_server {
 /// An error that a person can act on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Problem {
-    /// `invalid`, `not_found`, `conflict`, `denied`, `unavailable`, `internal`.
+    /// `invalid`, `not_found`, `gone`, `conflict`, `denied`, `unavailable`, `internal`.
     #[prost(string, tag = "1")]
     pub kind: ::prost::alloc::string::String,
     /// What was being done.
@@ -572,6 +572,9 @@ pub struct Character {
     /// Why it has none: `3 references, five are needed`. The pack's curve is used then.
     #[prost(string, tag = "13")]
     pub uncalibrated: ::prost::alloc::string::String,
+    /// What the real person allowed whom it shows; unset where it shows nobody who lives.
+    #[prost(message, optional, tag = "14")]
+    pub consent: ::core::option::Option<Consent>,
 }
 /// Nested message and enum types in `Character`.
 pub mod character {
@@ -665,6 +668,28 @@ pub mod calibration {
         pub idr: f32,
     }
 }
+/// What a real person allowed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Consent {
+    /// The person's name, as the release has it.
+    #[prost(string, tag = "1")]
+    pub subject: ::prost::alloc::string::String,
+    /// The signed release's file name, for people.
+    #[prost(string, tag = "2")]
+    pub document_name: ::prost::alloc::string::String,
+    /// SHA-256 of the signed release; empty where it is not kept here.
+    #[prost(string, tag = "3")]
+    pub document_digest: ::prost::alloc::string::String,
+    /// Where the release is kept, or what else names it.
+    #[prost(string, tag = "4")]
+    pub reference: ::prost::alloc::string::String,
+    /// What the pictures and the likeness may be used for.
+    #[prost(string, tag = "5")]
+    pub licence: ::prost::alloc::string::String,
+    /// From this moment on it holds no more; unset: until it is withdrawn.
+    #[prost(message, optional, tag = "6")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+}
 /// One reference picture.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Reference {
@@ -714,6 +739,12 @@ pub struct CreateCharacterRequest {
     /// One to 64 pictures; `quality` is ignored.
     #[prost(message, repeated, tag = "4")]
     pub references: ::prost::alloc::vec::Vec<Reference>,
+    /// The pictures show somebody who lives: refused without a consent.
+    #[prost(bool, tag = "5")]
+    pub real_person: bool,
+    /// What that person allowed. Every revision needs it again.
+    #[prost(message, optional, tag = "6")]
+    pub consent: ::core::option::Option<Consent>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateCharacterResponse {
@@ -744,6 +775,93 @@ pub struct ListCharactersResponse {
     /// By name.
     #[prost(message, repeated, tag = "1")]
     pub characters: ::prost::alloc::vec::Vec<Character>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForgetCharacterRequest {
+    /// `projects/{project}/characters/{character}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ForgetCharacterResponse {
+    /// What was removed, what stayed and why, and that it is so.
+    #[prost(message, optional, tag = "1")]
+    pub receipt: ::core::option::Option<Receipt>,
+}
+/// The proof that a character was forgotten. It holds no name, no picture and no embedding.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Receipt {
+    /// `char_…`.
+    #[prost(string, tag = "1")]
+    pub character: ::prost::alloc::string::String,
+    /// `proj_…`.
+    #[prost(string, tag = "2")]
+    pub project: ::prost::alloc::string::String,
+    /// When the ledger let go of it.
+    #[prost(message, optional, tag = "3")]
+    pub forget_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How many revisions it had.
+    #[prost(uint32, tag = "4")]
+    pub revisions: u32,
+    /// What is gone.
+    #[prost(message, repeated, tag = "5")]
+    pub removed: ::prost::alloc::vec::Vec<ForgottenArtifact>,
+    /// What stayed, because it is somebody else's too.
+    #[prost(message, repeated, tag = "6")]
+    pub kept: ::prost::alloc::vec::Vec<ForgottenArtifact>,
+    /// Footage that shows the character. It is the production's: nothing of it was removed.
+    #[prost(message, repeated, tag = "7")]
+    pub footage: ::prost::alloc::vec::Vec<ForgottenArtifact>,
+    /// Jobs that were stopped, `job_…`.
+    #[prost(string, repeated, tag = "8")]
+    pub cancelled_jobs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Rows of the ledger that were written anew without it.
+    #[prost(uint32, tag = "9")]
+    pub rewritten_rows: u32,
+    /// What a second look at the ledger and the artifacts found, after everything.
+    #[prost(message, optional, tag = "10")]
+    pub verification: ::core::option::Option<Verification>,
+}
+/// One artifact that was of a character, or shows it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForgottenArtifact {
+    /// `reference`, `consent`, `profile`, `calibration`, `thumbnail`, `plan`, `breakdown`, `record`, `take`, `clip`, `episode`, `contact_sheet`.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// SHA-256.
+    #[prost(string, tag = "2")]
+    pub digest: ::prost::alloc::string::String,
+    /// Its length; 0 if it was not there.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// Why it stayed.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// Which job made it, `job_…`, for footage.
+    #[prost(string, tag = "5")]
+    pub job: ::prost::alloc::string::String,
+    /// For which shot, for footage of one.
+    #[prost(string, tag = "6")]
+    pub shot: ::prost::alloc::string::String,
+}
+/// A second look.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Verification {
+    /// When.
+    #[prost(message, optional, tag = "1")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Nothing was found.
+    #[prost(bool, tag = "2")]
+    pub clean: bool,
+    /// Digests that were looked for.
+    #[prost(uint32, tag = "3")]
+    pub digests: u32,
+    /// Artifacts whose text was read for them.
+    #[prost(uint32, tag = "4")]
+    pub artifacts_read: u32,
+    /// What was found, a sentence each.
+    #[prost(string, repeated, tag = "5")]
+    pub findings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Generated client implementations.
 pub mod character_service_client {
@@ -916,6 +1034,34 @@ pub mod character_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Forgets a character for good: every revision, its pictures, embeddings and consent, and whatever names them. Jobs that
+        /// use it are stopped first. Asked again for a character that was forgotten, it ends what is left to do and proves it anew.
+        pub async fn forget_character(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ForgetCharacterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ForgetCharacterResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.CharacterService/ForgetCharacter",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("greenroom.v1.CharacterService", "ForgetCharacter"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -951,6 +1097,15 @@ pub mod character_service_server {
             request: tonic::Request<super::ListCharactersRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListCharactersResponse>,
+            tonic::Status,
+        >;
+        /// Forgets a character for good: every revision, its pictures, embeddings and consent, and whatever names them. Jobs that
+        /// use it are stopped first. Asked again for a character that was forgotten, it ends what is left to do and proves it anew.
+        async fn forget_character(
+            &self,
+            request: tonic::Request<super::ForgetCharacterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ForgetCharacterResponse>,
             tonic::Status,
         >;
     }
@@ -1154,6 +1309,52 @@ pub mod character_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListCharactersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.CharacterService/ForgetCharacter" => {
+                    #[allow(non_camel_case_types)]
+                    struct ForgetCharacterSvc<T: CharacterService>(pub Arc<T>);
+                    impl<
+                        T: CharacterService,
+                    > tonic::server::UnaryService<super::ForgetCharacterRequest>
+                    for ForgetCharacterSvc<T> {
+                        type Response = super::ForgetCharacterResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ForgetCharacterRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CharacterService>::forget_character(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ForgetCharacterSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,6 +1,6 @@
 use super::{Factory, refused, sample};
 use crate::{Batch, Store, StoreError, Unique};
-use greenroom_domain::{Character, CharacterState, Digest, Project, ReferenceQuality};
+use greenroom_domain::{Character, CharacterState, Consent, ConsentDocument, Digest, Project, ReferenceQuality};
 use std::sync::Arc;
 
 /// Characters: revisions, names, and what a profile may change.
@@ -83,6 +83,11 @@ async fn a_profile_changes_state_and_qualities_only(make: &impl Factory) {
     assert_eq!(store.character(mara.id).await.unwrap(), Some(ready.clone()));
     let other = Character { description: "taller".into(), ..ready.clone() };
     refused!(store, Batch::new().update_character(other), StoreError::Fixed { field: "description", .. });
+    let document = Some(ConsentDocument { name: "release.pdf".into(), digest: Digest::of(b"signed") });
+    let (subject, licence) = ("Jane Doe".into(), "this film".into());
+    let consent = Some(Consent { subject, document, reference: None, licence, expires: None });
+    let other = Character { consent, ..ready.clone() };
+    refused!(store, Batch::new().update_character(other), StoreError::Fixed { field: "consent", .. });
     let mut other = ready.clone();
     other.references[0].digest = Digest::of(b"another picture");
     refused!(store, Batch::new().update_character(other), StoreError::Fixed { field: "references", .. });

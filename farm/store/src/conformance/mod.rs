@@ -8,6 +8,7 @@
 mod batch;
 mod character;
 mod event;
+mod forgotten;
 mod job;
 mod project;
 pub mod sample;
@@ -20,6 +21,7 @@ use crate::Store;
 pub use batch::batches;
 pub use character::characters;
 pub use event::events;
+pub use forgotten::forgotten;
 pub use job::jobs;
 pub use project::projects;
 pub use task::tasks;

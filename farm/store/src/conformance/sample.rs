@@ -54,6 +54,7 @@ pub fn character(project: &Project, n: u32, name: &str) -> Character {
         revision: 1,
         references: vec![Reference { name: "front.png".into(), digest: Digest::of(name.as_bytes()), quality: None }],
         description: format!("{name}, with a scar"),
+        consent: None,
         state: CharacterState::Profiling { task: TaskId::new(at(0), entropy(n)) },
         calibrations: vec![],
         created: at(n),

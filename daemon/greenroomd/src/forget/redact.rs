@@ -1,0 +1,95 @@
+//! Rows and records as they read without a person.
+
+use greenroom_domain::{
+    Breakdown, Digest, Event, EventBody, Job, JobState, Problem, ProblemKind, Prompt, Shot, Spec, Task, TaskOutput,
+    TaskState,
+};
+use greenroom_schedule::ScriptPlan;
+use serde::{Serialize, de::DeserializeOwned};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What stands where the name of a character's own job stood.
+pub(super) const SOMEBODY: &str = "a forgotten character";
+
+/// The same value with other digests in the place of those that go. Whatever the fields are called: a new one is covered on
+/// the day it comes.
+pub(super) fn renamed<T: Serialize + DeserializeOwned>(
+    value: &T,
+    others: &BTreeMap<Digest, Digest>,
+) -> serde_json::Result<T> {
+    let text = serde_json::to_string(value)?;
+    serde_json::from_str(&Digest::renamed_in(&text, |digest| others.get(&digest).copied()))
+}
+
+/// Whether one of these is in the shot.
+pub(super) fn shows(shot: &Shot, names: &BTreeSet<String>) -> bool {
+    shot.cast.iter().any(|name| names.contains(name))
+}
+
+/// A plan whose shots do not say how the person looks; `mark` keeps plans apart that differed.
+pub(super) fn plan(plan: ScriptPlan, names: &BTreeSet<String>, mark: usize) -> ScriptPlan {
+    ScriptPlan { breakdown: breakdown(plan.breakdown, names, mark), ..plan }
+}
+
+/// The same for a breakdown.
+pub(super) fn breakdown(mut breakdown: Breakdown, names: &BTreeSet<String>, mark: usize) -> Breakdown {
+    for shot in breakdown.scenes.iter_mut().flat_map(|scene| &mut scene.shots) {
+        if shows(shot, names) {
+            shot.prompt = prompt(&shot.prompt, mark);
+        }
+    }
+    breakdown
+}
+
+/// A task of a shot with the person.
+pub(super) fn shot_task(mut task: Task, mark: usize) -> Task {
+    if let Some(Spec::Generate(spec)) = &mut task.spec {
+        spec.prompt = prompt(&spec.prompt, mark);
+    }
+    task
+}
+
+/// A task that was of the person alone: nothing of what it was given or gave.
+pub(super) fn own_task(task: Task) -> Task {
+    let state = match task.state {
+        TaskState::Done { at, seconds, reused, .. } => {
+            TaskState::Done { output: TaskOutput::Forgotten, at, seconds, reused }
+        }
+        TaskState::Failed { at, .. } => TaskState::Failed { problem: problem(), at },
+        state => state,
+    };
+    Task { spec: None, state, ..task }
+}
+
+/// The job of such a task. Its request is nobody's any more.
+pub(super) fn own_job(job: Job) -> Job {
+    let state = match job.state {
+        JobState::Failed { at, .. } => JobState::Failed { at, problem: problem() },
+        state => state,
+    };
+    Job { title: SOMEBODY.into(), request: Digest::of(job.id.to_string().as_bytes()), state, ..job }
+}
+
+/// An event of such a job.
+pub(super) fn own_event(event: Event) -> Event {
+    let body = match event.body {
+        EventBody::JobCreated { tasks, .. } => EventBody::JobCreated { title: SOMEBODY.into(), tasks },
+        EventBody::JobChanged { state: JobState::Failed { at, .. } } => {
+            EventBody::JobChanged { state: JobState::Failed { at, problem: problem() } }
+        }
+        EventBody::TaskChanged { task, kind, shot, take, state, note: Some(_) } => {
+            EventBody::TaskChanged { task, kind, shot, take, state, note: None }
+        }
+        body => body,
+    };
+    Event { body, ..event }
+}
+
+fn prompt(old: &Prompt, mark: usize) -> Prompt {
+    Prompt { positive: format!("(forgotten {mark})"), negative: old.negative.clone(), people: vec![] }
+}
+
+fn problem() -> Problem {
+    let remedy = "make a new character";
+    Problem::new(ProblemKind::Gone, "profile character", SOMEBODY, "it was forgotten", remedy)
+}

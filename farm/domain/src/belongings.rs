@@ -1,0 +1,63 @@
+//! What is of a character: the one list that forgetting works from.
+//!
+//! Everything here is taken apart field by field, so a new field of a character or a new output of a task (a memory, a LoRA,
+//! a calibration) does not build until somebody has said here whether it is of the person.
+
+use crate::{ArtifactKind, Character, CharacterState, Consent, Digest, TaskOutput};
+
+/// An artifact and what it is.
+pub type Named = (ArtifactKind, Digest);
+
+impl Character {
+    /// Every artifact that is of this revision: it goes when the character is forgotten.
+    #[must_use]
+    pub fn belongings(&self) -> Vec<Named> {
+        // Named in full: whoever adds a field decides here whether it is of the person.
+        let Self {
+            id: _,
+            project: _,
+            name: _,
+            revision: _,
+            references,
+            description: _,
+            consent,
+            state,
+            calibrations,
+            created: _,
+        } = self;
+        let mut all: Vec<_> = references.iter().map(|r| (ArtifactKind::Reference, r.digest)).collect();
+        if let Some(Consent { subject: _, document: Some(document), reference: _, licence: _, expires: _ }) = consent {
+            all.push((ArtifactKind::Consent, document.digest));
+        }
+        all.extend(calibrations.iter().map(|c| (ArtifactKind::Calibration, c.calibration)));
+        match state {
+            CharacterState::Ready { profile, thumbnail } => {
+                all.extend([(ArtifactKind::Profile, *profile), (ArtifactKind::Thumbnail, *thumbnail)]);
+            }
+            CharacterState::Profiling { task: _ } | CharacterState::Refused { problem: _ } => {}
+        }
+        all
+    }
+}
+
+impl TaskOutput {
+    /// Every artifact that a task gave.
+    #[must_use]
+    pub fn artifacts(&self) -> Vec<Named> {
+        match self {
+            Self::Profile { profile, thumbnail, qualities: _ } => {
+                vec![(ArtifactKind::Profile, *profile), (ArtifactKind::Thumbnail, *thumbnail)]
+            }
+            Self::Calibration { calibration, summary: _ } => vec![(ArtifactKind::Calibration, *calibration)],
+            Self::Breakdown { breakdown } => vec![(ArtifactKind::Breakdown, *breakdown)],
+            Self::Take { video, thumbnail, keyframes: _, timings: _ } => {
+                vec![(ArtifactKind::Take, *video), (ArtifactKind::Thumbnail, *thumbnail)]
+            }
+            Self::Verdict { verdict: _, timings: _ } | Self::Forgotten => vec![],
+            Self::Episode { episode, clips, contact_sheet, duration: _, timings: _ } => {
+                let whole = [(ArtifactKind::Episode, *episode), (ArtifactKind::ContactSheet, *contact_sheet)];
+                whole.into_iter().chain(clips.iter().map(|c| (ArtifactKind::Clip, c.video))).collect()
+            }
+        }
+    }
+}
