@@ -6,6 +6,7 @@
 )]
 
 mod calibrations;
+mod consent;
 mod crashes;
 mod filming;
 mod identity;
