@@ -64,6 +64,7 @@ impl Project {
             character_id: name.to_owned(),
             description: String::new(),
             references,
+            ..v1::CreateCharacterRequest::default()
         };
         let made = self.client.characters().create_character(request).await.unwrap().into_inner().character.unwrap();
         if !made.job.is_empty() {

@@ -155,7 +155,7 @@ def main() -> None:
     a.add_argument("pack", type=Path)
     a.add_argument("--ids", type=int, default=200)
     a.add_argument("--probes", type=int, default=6)
-    a.add_argument("--size", type=int, default=192, help="the detector's input size")
+    a.add_argument("--size", type=int, default=256, help="the detector's input size")
     a.add_argument("--score", type=float, default=0.6)
     a.add_argument("--search", action="store_true", help="also try other input sizes, thresholds and face sizes")
     a = a.parse_args()

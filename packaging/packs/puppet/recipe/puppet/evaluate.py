@@ -97,7 +97,7 @@ def main() -> None:
     a.add_argument("--guidance", type=float, nargs="+", default=[3.0])
     a.add_argument("--scale", type=float, nargs="+", default=[1.0])
     a.add_argument("--threshold", type=float, default=0.525)
-    a.add_argument("--size", type=int, default=192, help="the detector's input size")
+    a.add_argument("--size", type=int, default=256, help="the detector's input size")
     a.add_argument("--wide", action="store_true", help="192 x 112 instead of 128 x 128")
     a.add_argument("--chain", type=float, nargs="+", default=[], metavar="STRENGTH", help="measure chained keyframes instead")
     a.add_argument("--text", action=argparse.BooleanOptionalAction, default=True, help="also by text alone")

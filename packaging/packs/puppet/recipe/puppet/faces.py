@@ -45,7 +45,7 @@ class Faces:
 
         self.detector, self.embedder = load("detector.onnx"), load("embedder.onnx")
 
-    def find(self, rgb: np.ndarray, size: int = 192, score: float = 0.6) -> list[Face]:
+    def find(self, rgb: np.ndarray, size: int = 256, score: float = 0.6) -> list[Face]:
         """All faces in rgb uint8 (H, W, 3), best first. The picture is fitted into a black square of `size` pixels."""
         square, scale = letterbox(rgb, size)
         x = (square.astype(np.float32).transpose(2, 0, 1)[None] - 127.5) / 128
@@ -61,7 +61,7 @@ class Faces:
         e = np.concatenate(out)
         return e / np.linalg.norm(e, axis=1, keepdims=True)
 
-    def best(self, rgb: np.ndarray, size: int = 192, score: float = 0.6) -> tuple[Face, np.ndarray] | None:
+    def best(self, rgb: np.ndarray, size: int = 256, score: float = 0.6) -> tuple[Face, np.ndarray] | None:
         """The best face of a picture with its embedding (512,), or None where there is none."""
         found = self.find(rgb, size, score)
         if not found:

@@ -25,7 +25,7 @@ from .picture import WIDE, sample
 
 FIRST, COUNT = 1_010_000, 1024
 FILE = "impostors.safetensors"
-SIZE, SCORE, SMALLEST = 192, 0.75, 64.0  # as [identity] of pack.template.toml
+SIZE, SCORE, SMALLEST = 256, 0.6, 64.0  # as [identity] of pack.template.toml
 
 
 def yaw(face: Face) -> float:

@@ -29,6 +29,7 @@ ROLES = (
     ("vae", "vae/*"),
     ("scheduler", "scheduler/*"),
     ("ip-adapter", "ip_adapter/*"),
+    ("controlnet", "controlnet/*"),
     ("detector", "detector.onnx"),
     ("embedder", "embedder.onnx"),
     ("attributes", "attributes.onnx"),

@@ -31,7 +31,7 @@ def test_every_model_file_has_its_digest_and_size():
 
 def test_every_file_of_the_models_is_listed():
     listed = {m["file"] for m in TOML["model"]}
-    folders = ("tokenizer", "text_encoder", "unet", "vae", "scheduler", "ip_adapter")
+    folders = ("tokenizer", "text_encoder", "unet", "vae", "scheduler", "ip_adapter", "controlnet")
     there = {f.relative_to(PACK).as_posix() for folder in folders for f in (PACK / folder).iterdir()}
     assert listed == there | {"model_index.json", "detector.onnx", "embedder.onnx", "attributes.onnx", "impostors.safetensors"}
 
