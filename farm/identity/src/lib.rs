@@ -13,7 +13,7 @@ mod align;
 mod assign;
 mod attributes;
 mod batch;
-mod calibrate;
+pub mod calibrate;
 mod cast;
 mod compute;
 mod court;
