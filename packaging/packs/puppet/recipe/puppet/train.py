@@ -3,11 +3,12 @@
     python -m puppet.train PREPARED OUT [--minutes 90] [--pack PACK] [--judge PACK] [--resume]
 
 Half of the samples see the text alone, half also the identity tokens of *other* pictures of the same puppet. In pictures of
-several people each has a caption, tokens and a strip of its own. Timesteps are drawn mostly in the middle. With --judge some of
-what the generator expects the clean picture to be is decoded, and its face must be the right one to the pack's embedder (as in
-PortraitBooth, Peng et al. 2023, arXiv:2312.06354). The learning rate follows the clock: it rises, stays, and falls in the last
-`--decay` of the time; `--decay 0` keeps it, for runs that go on. OUT gets last.pt and the running average ema.pt, and with --judge
-sheet.png, every eight minutes and when the run is interrupted or terminated.
+several people each has a caption, tokens and a strip of its own. Timesteps are drawn mostly in the middle, and a third of them from
+the noisiest, where the layout is decided (how many heads, and where). With --judge some of what the generator expects the clean
+picture to be is decoded, and its face must be the right one to the pack's embedder (as in PortraitBooth, Peng et al. 2023,
+arXiv:2312.06354). The learning rate follows the clock: it rises, stays, and falls in the last `--decay` of the time; `--decay 0`
+keeps it, for runs that go on. OUT gets last.pt and the running average ema.pt, and with --judge sheet.png, every eight minutes and
+when the run is interrupted or terminated.
 """
 from __future__ import annotations
 
@@ -30,6 +31,7 @@ from .generator import Model, alphas, generate
 from .muon import Muon, Team
 
 NO_TEXT, WITH_IDENTITY, UNIFORM = 0.1, 0.55, 0.15  # shares of the samples
+LAYOUT, NOISIER = 0.35, 2.0  # the share drawn for the layout, and how much noisier their logits are
 SAVE_MINUTES = 8
 STOP = 1e9  # the clock's time when somebody ended the run
 LARGEST = 16_000_000  # parameters that fit into the memory which ranks share
@@ -172,7 +174,7 @@ class Judge:
 def loss_of(model: Model, signal: torch.Tensor, b: Batch, empty: torch.Tensor, judge: Judge | None) -> tuple[torch.Tensor, float]:
     """The error of v at random timesteps, with the judge's verdict on some; and that verdict alone (0 without one)."""
     n, x = len(b.z), b.z
-    t = (torch.sigmoid(torch.randn(n)) * 1000).long().clamp(0, 999)
+    t = (torch.sigmoid(torch.randn(n) + NOISIER * (torch.rand(n) < LAYOUT)) * 1000).long().clamp(0, 999)
     t = torch.where(torch.rand(n) < UNIFORM, torch.randint(0, 1000, (n,)), t).to(DEVICE)
     kept, noise = signal[t].view(-1, 1, 1, 1), torch.randn_like(x)
     z, v = kept.sqrt() * x + (1 - kept).sqrt() * noise, kept.sqrt() * noise - (1 - kept).sqrt() * x
