@@ -17,20 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let mut next = |what: &str| args.next().ok_or(format!("missing: {what}"));
     let (folder, prompt, out) = (next("FOLDER")?, next("PROMPT")?, next("OUT.png")?);
-    let mut request = Request {
-        prompt,
-        negative: String::new(),
-        seed: 1,
-        width: 192,
-        height: 112,
-        steps: 20,
-        sampler: None,
-        guidance: 3.0,
-        start: None,
-        identity: None,
-        people: Vec::new(),
-        control: None,
-    };
+    let mut request = Request { guidance: 3.0, ..Request::new(prompt, 1, (192, 112), 20) };
     let mut repeat = 1;
     while let Ok(option) = next("an option") {
         let value = next(&option)?;

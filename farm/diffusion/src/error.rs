@@ -176,6 +176,16 @@ pub enum GenerateError {
         /// The width and height asked for, pixels.
         expected: (u32, u32),
     },
+    /// The picture to paint in, or its mask, is not of the size of the picture asked for.
+    #[error("the {what} is {}×{}, the picture asked for {}×{}", found.0, found.1, expected.0, expected.1)]
+    InpaintSize {
+        /// Which of the two.
+        what: &'static str,
+        /// Its width and height, pixels.
+        found: (u32, u32),
+        /// The width and height asked for, pixels.
+        expected: (u32, u32),
+    },
     /// A person's region is no rectangle inside the frame.
     #[error("the region of person {person} is {region:?}, expected 0 ≤ x0 < x1 ≤ 1 and 0 ≤ y0 < y1 ≤ 1")]
     Region {

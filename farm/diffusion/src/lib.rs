@@ -1,7 +1,8 @@
 //! Stable-Diffusion-shaped models on candle: text encoder, UNet, VAE, samplers, IP-Adapter, ControlNet.
 //!
 //! A [`StableDiffusion`] is read from a folder in diffusers' layout (Stable Diffusion 1.5 or anything of its shape, of any
-//! width) and makes pictures from text, from a latent to start from, from face embeddings, and along a picture that a ControlNet follows. Weights are f32. The same
+//! width) and makes pictures from text, from a latent to start from, from face embeddings, along a picture that a ControlNet
+//! follows, and into a part of a picture, also with the wider UNets that are trained for that. Weights are f32. The same
 //! request with the same seed gives the same bytes on the same kind of processor.
 //!
 //! Absent by design: downloads, a terminal, the environment, other randomness than the request's seed.
@@ -32,4 +33,4 @@ pub use error::{GenerateError, LoadError};
 pub use latent::Latent;
 pub use pipeline::StableDiffusion;
 pub use region::Region;
-pub use request::{Control, Generated, IdentityTokens, Person, Request, Sampler, Start, StepDone};
+pub use request::{Control, Generated, IdentityTokens, Inpaint, Person, Request, Sampler, Start, StepDone};

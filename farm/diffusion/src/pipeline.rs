@@ -1,6 +1,7 @@
 //! Text to picture: tokens, text encoder, a guided sampler over the UNet, VAE.
 
 mod conditions;
+mod inpaint;
 
 use candle_core::{Device, Tensor};
 use image::RgbImage;
@@ -17,7 +18,9 @@ use crate::text::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::Unet;
 use crate::vae::Vae;
-use crate::{Control, ControlNet, GenerateError, Generated, Latent, LoadError, Person, Request, Sampler, StepDone};
+use crate::{
+    Control, ControlNet, GenerateError, Generated, Inpaint, Latent, LoadError, Person, Request, Sampler, StepDone,
+};
 
 /// The longest side of a picture, pixels: larger ones take more memory than any model here was trained for.
 const LONGEST_SIDE: u32 = 2048;
@@ -56,7 +59,7 @@ impl StableDiffusion {
             return Err(agree("cross_attention_dim", unet.sizes().context, text.width()));
         }
         if unet.sizes().channels != vae.channels() {
-            return Err(agree("in_channels", unet.sizes().channels, vae.channels()));
+            return Err(agree("out_channels", unet.sizes().channels, vae.channels()));
         }
         let widths: Vec<usize> = unet.cross_attentions().map(Attention::width).collect();
         let adapter = ip_adapter.map(|path| IpAdapter::open(path, unet.sizes(), &widths, device)).transpose()?;
@@ -81,27 +84,40 @@ impl StableDiffusion {
         progress: &mut dyn FnMut(StepDone) -> ControlFlow<()>,
     ) -> Result<Generated, GenerateError> {
         self.check(request)?;
-        let count = request.steps as usize;
-        let run = self.scheduler.run(self.sampler(request), count);
         let noise = noise(request.seed, self.latent_shape(request.width, request.height)?, &self.device)
             .stage("drawing noise")?;
+        let latent = self.denoise(request, &noise, progress)?;
+        Ok(Generated { picture: self.decode(&latent)?, latent })
+    }
+
+    /// From noise (1, C, h, w) to a latent, by a request that fits.
+    fn denoise(
+        &self,
+        request: &Request,
+        noise: &Tensor,
+        progress: &mut dyn FnMut(StepDone) -> ControlFlow<()>,
+    ) -> Result<Latent, GenerateError> {
+        let count = request.steps as usize;
+        let run = self.scheduler.run(self.sampler(request), count);
         let (mut latent, first) = match &request.start {
-            None if run.first() == 1.0 => (noise, 0),
+            None if run.first() == 1.0 => (noise.clone(), 0),
             None => ((noise * run.first()).stage("drawing noise")?, 0),
             Some(start) => {
-                start.latent.same_shape(&noise)?;
+                start.latent.same_shape(noise)?;
                 let steps = (f64::from(start.strength) * count as f64).round() as usize;
                 let clean = &start.latent.tensor;
                 let first = count - steps.min(count);
-                let noised = if first < count { run.add_noise(clean, &noise, first) } else { Ok(clean.clone()) };
+                let noised = if first < count { run.add_noise(clean, noise, first) } else { Ok(clean.clone()) };
                 (noised.stage("noising the start")?, first)
             }
         };
         let conditions = self.conditions(request, &run.times()[first..])?;
+        let kept = self.kept(request)?;
         for i in first..count {
             let step = || {
                 let prediction = self.predict(&latent, &conditions, i - first, request.guidance)?;
-                run.step(i, &prediction, &latent)
+                let next = run.step(i, &prediction, &latent)?;
+                kept.as_ref().map_or(Ok(next.clone()), |kept| kept.put_back(&next, &run, noise, i + 1))
             };
             latent = step().stage("denoising")?;
             let done = StepDone { step: (i - first) as u32 + 1, of: (count - first) as u32 };
@@ -109,8 +125,7 @@ impl StableDiffusion {
                 return Err(GenerateError::Cancelled);
             }
         }
-        let latent = Latent { tensor: latent };
-        Ok(Generated { picture: self.decode(&latent)?, latent })
+        Ok(Latent { tensor: latent })
     }
 
     /// Turns a latent into its picture.
@@ -142,9 +157,14 @@ impl StableDiffusion {
     /// # Errors
     /// Where the picture's sides are not multiples of the VAE's factor (8), and where computing failed.
     pub fn encode(&self, picture: &RgbImage) -> Result<Latent, GenerateError> {
-        self.latent_shape(picture.width(), picture.height())?;
-        let shape = (1, picture.height() as usize, picture.width() as usize, 3);
-        let values: Vec<f32> = picture.as_raw().iter().map(|&v| f32::from(v) / 127.5 - 1.0).collect();
+        let values = picture.as_raw().iter().map(|&v| f32::from(v) / 127.5 - 1.0).collect();
+        self.encode_values(values, picture.dimensions())
+    }
+
+    /// The same for a picture's values from −1 to 1, row by row, red first.
+    fn encode_values(&self, values: Vec<f32>, (width, height): (u32, u32)) -> Result<Latent, GenerateError> {
+        self.latent_shape(width, height)?;
+        let shape = (1, height as usize, width as usize, 3);
         let encoded = || {
             let pixels = Tensor::from_vec(values, shape, &self.device)?.permute((0, 3, 1, 2))?.contiguous()?;
             self.vae.encode(&pixels)
@@ -180,6 +200,14 @@ impl StableDiffusion {
                 return Err(GenerateError::ControlSize { found, expected });
             }
         }
+        if let Some(Inpaint { picture, mask }) = &request.inpaint {
+            let expected = (request.width, request.height);
+            for (what, found) in [("picture to paint in", picture.dimensions()), ("mask", mask.dimensions())] {
+                if found != expected {
+                    return Err(GenerateError::InpaintSize { what, found, expected });
+                }
+            }
+        }
         for (person, Person { region, .. }) in (1..).zip(&request.people) {
             if !region.is_valid() {
                 return Err(GenerateError::Region { person, region: *region });
@@ -207,10 +235,18 @@ fn guided(guidance: f32) -> bool {
     guidance > 1.0
 }
 
+/// The pipelines whose folders hold these parts; the parts themselves say what they can do.
+const PIPELINES: [&str; 3] =
+    ["StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline"];
+
 /// Refuses folders of other pipelines, whose parts would be misread.
 fn check_index(file: &Path) -> Result<(), LoadError> {
     let index = Config::open(file)?;
-    index.require("_class_name", &"StableDiffusionPipeline".into())?;
+    let class = index.text_or("_class_name", PIPELINES[0])?;
+    if !PIPELINES.contains(&class) {
+        let problem = format!("is {class:?}; only {PIPELINES:?} are supported");
+        return Err(index.error("_class_name", problem));
+    }
     for (part, class) in [
         ("unet", "UNet2DConditionModel"),
         ("vae", "AutoencoderKL"),

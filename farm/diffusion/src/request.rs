@@ -1,6 +1,6 @@
 //! What is asked of the model and what it gives back.
 
-use image::RgbImage;
+use image::{GrayImage, RgbImage};
 use std::sync::Arc;
 
 use crate::{ControlNet, Latent, Region};
@@ -26,12 +26,47 @@ pub struct Request {
     pub guidance: f32,
     /// Where to start instead of pure noise.
     pub start: Option<Start>,
+    /// What to keep of another picture.
+    pub inpaint: Option<Inpaint>,
     /// Whom to show, where nobody of `people` is.
     pub identity: Option<IdentityTokens>,
     /// Whom to show in parts of the picture.
     pub people: Vec<Person>,
     /// What shape to keep to.
     pub control: Option<Control>,
+}
+
+impl Request {
+    /// A picture of this prompt and size: unguided, with nothing else said. The rest is filled in by field.
+    #[must_use]
+    pub fn new(prompt: impl Into<String>, seed: u64, (width, height): (u32, u32), steps: u32) -> Self {
+        Self {
+            prompt: prompt.into(),
+            negative: String::new(),
+            seed,
+            width,
+            height,
+            steps,
+            sampler: None,
+            guidance: 1.0,
+            start: None,
+            inpaint: None,
+            identity: None,
+            people: Vec::new(),
+            control: None,
+        }
+    }
+}
+
+/// A picture of which only a part is made anew. The rest comes out as the VAE shows it, near but not to the bit; who needs it
+/// to the bit blends the part back. A start at the picture's own latent keeps more of the part; without one it is all new.
+#[derive(Clone, Debug)]
+pub struct Inpaint {
+    /// Of the size of the picture asked for.
+    pub picture: RgbImage,
+    /// Of the same size: the part to make anew is 128 and more. Of each of the VAE's cells (8 × 8 pixels) its upper left
+    /// pixel counts.
+    pub mask: GrayImage,
 }
 
 /// A picture that a ControlNet follows: lines, depth, a pose, whatever it was trained on.

@@ -44,8 +44,10 @@ impl Unet {
         let config = Config::open(&folder.join("config.json"))?;
         let sizes = Sizes::read(&config, "UNet2DConditionModel")?;
         let attends = config::attends(&config, "up_block_types", sizes.blocks(), "CrossAttnUpBlock2D", "UpBlock2D")?;
-        if config.count_or("out_channels", sizes.channels)? != sizes.channels {
-            return Err(config.error("out_channels", format!("differs from in_channels, {}", sizes.channels)));
+        let (latent, beside) = (sizes.channels, 2 * sizes.channels + 1);
+        if ![latent, beside].contains(&sizes.inputs) {
+            let expected = format!("{latent} like out_channels, or {beside} for a model that sees mask and picture");
+            return Err(config.error("in_channels", format!("is {}, expected {expected}", sizes.inputs)));
         }
         let file = WeightFile::in_folder(folder, "diffusion_pytorch_model", device)?;
         let unet = Self::load(sizes, &attends, &file.root())?;
@@ -77,6 +79,11 @@ impl Unet {
         self.way_down.down_attentions().chain(up).chain(self.way_down.mid_attentions())
     }
 
+    /// Whether it sees, beside the latent, a mask and the latent of a picture without what the mask covers.
+    pub(crate) fn sees_mask(&self) -> bool {
+        self.sizes().inputs > self.sizes().channels
+    }
+
     /// Prepares what the cross-attentions see: the base, and in each region its own.
     pub(crate) fn context(&self, base: &Sight<'_>, people: &[(Region, Sight<'_>)]) -> candle_core::Result<Context> {
         let attentions = self.cross_attentions().enumerate();
@@ -92,8 +99,8 @@ impl Unet {
         self.way_down.embed_times(times, device)
     }
 
-    /// Latent (N, C, H, W), an embedded time (1 or N, width) → the prediction, shaped like the latent. What a ControlNet
-    /// left is added to what the own way down leaves.
+    /// Latent (N, C, H, W) with what is to be seen beside it, an embedded time (1 or N, width) → the prediction, shaped
+    /// like the latent. What a ControlNet left is added to what the own way down leaves.
     pub(crate) fn forward(
         &self,
         latent: &Tensor,

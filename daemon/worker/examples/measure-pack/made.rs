@@ -66,19 +66,12 @@ pub(crate) fn measure(models: &mut Models, truth: &Truth, cast: &Cast) -> Result
 /// As a generate task asks for the first keyframe of a shot.
 fn request(models: &Models, prompt: &Prompt, number: usize, identity: Option<IdentityTokens>) -> Request {
     let pack = &models.pack.diffusion;
+    let (seed, size) = (Seed(number as u64).derive("keyframe", 0).0, (prompt.width, prompt.height));
     Request {
-        prompt: prompt.text.clone(),
         negative: pack.negative.clone(),
-        seed: Seed(number as u64).derive("keyframe", 0).0,
-        width: prompt.width,
-        height: prompt.height,
-        steps: pack.steps,
-        sampler: None,
         guidance: pack.guidance,
-        start: None,
         identity,
-        people: Vec::new(),
-        control: None,
+        ..Request::new(&prompt.text, seed, size, pack.steps)
     }
 }
 

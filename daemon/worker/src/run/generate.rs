@@ -35,19 +35,15 @@ pub(super) fn run(
     let mut between = Inbetween::new();
     let mut last: Option<Latent> = None;
     for (number, &at) in positions.iter().enumerate() {
+        let (prompt, seed) = (spec.prompt.positive.clone(), spec.seed.derive("keyframe", number as u32).0);
         let request = Request {
-            prompt: spec.prompt.positive.clone(),
             negative: spec.prompt.negative.clone(),
-            seed: spec.seed.derive("keyframe", number as u32).0,
-            width: native.width,
-            height: native.height,
-            steps: spec.steps,
-            sampler: None,
             guidance: spec.guidance,
             start: last.take().map(|latent| Start { latent, strength: strength(spec) }),
             identity: identity.clone(),
             people: people.clone(),
             control: control.clone(),
+            ..Request::new(prompt, seed, (native.width, native.height), spec.steps)
         };
         let mut step = |done: greenroom_diffusion::StepDone| -> ControlFlow<()> {
             let part = (number as f32 + done.step as f32 / done.of as f32) / positions.len() as f32;

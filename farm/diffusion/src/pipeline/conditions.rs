@@ -15,6 +15,8 @@ pub(super) struct Conditions<'a> {
     pub(super) times: Tensor,
     pub(super) context: Context,
     pub(super) steering: Option<Steering<'a>>,
+    /// What a UNet for inpainting sees beside the latent: (1, 1 + channels, h, w).
+    pub(super) beside: Option<Tensor>,
 }
 
 /// A ControlNet at work.
@@ -57,6 +59,7 @@ impl StableDiffusion {
             times: self.unet.embed_times(times, &self.device).stage("embedding times")?,
             context: self.unet.context(&self.sight(&base), &sights).stage("preparing text and identity")?,
             steering: steering.transpose().stage("preparing the control")?,
+            beside: self.beside(request)?,
         })
     }
 
@@ -69,13 +72,17 @@ impl StableDiffusion {
         step: usize,
         guidance: f32,
     ) -> candle_core::Result<Tensor> {
-        let Conditions { times, context, steering } = conditions;
+        let Conditions { times, context, steering, beside } = conditions;
         let time = times.narrow(0, step, 1)?;
         let seen = |latent: &Tensor| {
             let steered = steering
                 .as_ref()
                 .map(|s| s.net.forward(latent, &s.picture, &s.times.narrow(0, step, 1)?, &s.memories, s.scale));
-            self.unet.forward(latent, &time, context, steered.transpose()?.as_ref())
+            let seen = match beside {
+                Some(beside) => &Tensor::cat(&[latent, &beside.repeat((latent.dim(0)?, 1, 1, 1))?], 1)?,
+                None => latent,
+            };
+            self.unet.forward(seen, &time, context, steered.transpose()?.as_ref())
         };
         if !guided(guidance) {
             return seen(latent);

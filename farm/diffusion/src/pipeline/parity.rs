@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::StableDiffusion;
 use super::conditions::{Conditions, Told};
 use crate::attention::{Attention, Sight};
-use crate::{Region, Sampler};
+use crate::{Inpaint, Region, Request, Sampler, Start};
 
 /// The greatest difference that counts as equal, f32 against f32, of the largest number or of 1 where that is more.
 const TOLERANCE: f32 = 1e-4;
@@ -91,7 +91,8 @@ impl Golden {
         let times = run.times();
         assert_eq!(times, self.get(&format!("{name}times")).to_vec1::<f32>().unwrap());
         let context = unet.context(&sight(&self.text()), &[]).unwrap();
-        let conditions = Conditions { times: unet.embed_times(&times, &Device::Cpu).unwrap(), context, steering: None };
+        let times_embedded = unet.embed_times(&times, &Device::Cpu).unwrap();
+        let conditions = Conditions { times: times_embedded, context, steering: None, beside: None };
         let mut latent = (self.get("latent") * run.first()).unwrap();
         for i in 0..times.len() {
             let prediction = self.model.predict(&latent, &conditions, i, 3.0).unwrap();
@@ -196,6 +197,33 @@ fn a_controlnet_leaves_what_it_leaves_in_diffusers() {
         tiny.check(&format!("{name}.unet"), &seen(Some(&left)));
         let moved = (seen(None) - get("unet")).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
         assert!(moved > 20.0 * TOLERANCE, "the control moves the prediction by {moved} only");
+    }
+}
+
+#[test]
+fn a_picture_is_changed_and_painted_into_as_by_the_pipelines_of_diffusers() {
+    let open = |folder| Golden::open(&golden(folder), None, "inpaint.safetensors");
+    let (tiny, wide) = (open("tiny"), open("tiny_inpaint"));
+    let (width, height) = (80, 48);
+    let bytes = |values: Vec<f32>| values.into_iter().map(|v| v as u8).collect::<Vec<_>>();
+    let planar = tiny.get("picture").permute((1, 2, 0)).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let picture = image::RgbImage::from_raw(width, height, bytes(planar)).unwrap();
+    let mask = image::GrayImage::from_raw(width, height, bytes(tiny.rows("mask"))).unwrap();
+    let asked = Request { guidance: 3.0, negative: NEGATIVE.into(), ..Request::new(PROMPT, 0, (width, height), 4) };
+    for (name, sampler) in [("ddim", Sampler::Ddim), ("euler", Sampler::Euler)] {
+        let made = |golden: &Golden, inpaint: Option<Inpaint>, strength| {
+            let start = || Start { latent: golden.model.encode(&picture).unwrap(), strength };
+            let start = (strength < 1.0).then(start);
+            let request = Request { sampler: Some(sampler), start, inpaint, ..asked.clone() };
+            let go_on = &mut |_| std::ops::ControlFlow::Continue(());
+            golden.model.denoise(&request, &golden.get("noise"), go_on).unwrap().tensor
+        };
+        let part = || Some(Inpaint { picture: picture.clone(), mask: mask.clone() });
+        tiny.check(&format!("{name}.img2img.0.5"), &made(&tiny, None, 0.5));
+        for strength in [0.5, 1.0] {
+            tiny.check(&format!("{name}.inpaint.{strength:.1}"), &made(&tiny, part(), strength));
+            wide.check(&format!("{name}.wide.{strength:.1}"), &made(&wide, part(), strength));
+        }
     }
 }
 

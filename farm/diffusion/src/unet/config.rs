@@ -8,6 +8,8 @@ use crate::config::Config;
 pub(crate) struct Sizes {
     /// Channels of the latent.
     pub(crate) channels: usize,
+    /// Channels that go in: those of the latent, and what else such a model sees beside it.
+    pub(crate) inputs: usize,
     /// Width of the text's vectors.
     pub(crate) context: usize,
     /// Channels at each level of resolution.
@@ -33,8 +35,11 @@ impl Sizes {
         }
         let widths = config.counts("block_out_channels")?;
         let blocks = widths.len();
+        let inputs = config.count("in_channels")?;
         let this = Self {
-            channels: config.count("in_channels")?,
+            // A ControlNet gives no latent, so it has no such field.
+            channels: config.count_or("out_channels", inputs)?,
+            inputs,
             context: config.count("cross_attention_dim")?,
             resnets: config.per_block("layers_per_block", blocks, 2)?,
             transformers: config.per_block("transformer_layers_per_block", blocks, 1)?,

@@ -53,7 +53,7 @@ impl WayDown {
         Ok(Self {
             time1: Linear::load(&embedding.at("linear_1"), first, time)?,
             time2: Linear::load(&embedding.at("linear_2"), time, time)?,
-            conv_in: Conv2d::load(&weights.at("conv_in"), sizes.channels, first)?,
+            conv_in: Conv2d::load(&weights.at("conv_in"), sizes.inputs, first)?,
             down: (0..sizes.blocks()).map(|i| sizes.load_down(weights, i)).collect::<Result<_, _>>()?,
             mid: sizes.load_mid(&weights.at("mid_block"))?,
             sizes,

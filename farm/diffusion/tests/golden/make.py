@@ -1,19 +1,25 @@
 """Makes the golden files beside it from diffusers and transformers: `python make.py PACK`.
 
 `tiny/` is a randomly initialised model with every convention of Stable Diffusion 1.5 (4 latent channels, convolutions as
-outer projections, 8 heads, PNDM's schedule) and what it computes; `pack.safetensors` is what PACK's models compute. Run
+outer projections, 8 heads, PNDM's schedule) and what it computes; `tiny_inpaint/` is the same with a UNet for inpainting, and
+`inpaint.safetensors` what diffusers' pipelines make of a picture with both; `pack.safetensors` is what PACK's models compute. Run
 it again when the pack's weights change. The Rust tests read these files and need no Python.
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import torch
 from diffusers import (
-    AutoencoderKL, ControlNetModel, DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel,
+    AutoencoderKL, ControlNetModel, DDIMScheduler, EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline, StableDiffusionPipeline, UNet2DConditionModel,
 )
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_img2img, pipeline_stable_diffusion_inpaint
 from diffusers.schedulers import scheduling_euler_discrete
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -295,6 +301,56 @@ def kept(schedule):
     return {k: v for k, v in schedule.items() if k not in ("_class_name", "skip_prk_steps")}
 
 
+def tiny_inpaint(pipe, folder):
+    """The tiny model with a random UNet that sees latent, mask and masked picture."""
+    torch.manual_seed(3)
+    unet = UNet2DConditionModel(
+        sample_size=8, in_channels=9, out_channels=4, block_out_channels=(16, 24), layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=16, attention_head_dim=8, norm_num_groups=8,
+    )
+    for part in ("text_encoder", "tokenizer", "vae", "scheduler"):
+        shutil.copytree(HERE / "tiny" / part, folder / part, dirs_exist_ok=True)
+    unet.eval().half().save_pretrained(folder / "unet")
+    index = json.loads((HERE / "tiny/model_index.json").read_text()) | {"_class_name": "StableDiffusionInpaintPipeline"}
+    (folder / "model_index.json").write_text(json.dumps(index, indent=1))
+    return dict(pipe.components, unet=unet.float())
+
+
+def pictures(pipe, wide):
+    """What the pipelines make of a picture by given noise, as latents of unit variance. An encoded picture is the mean."""
+    draw = torch.Generator().manual_seed(9)
+    coarse = torch.rand(1, 3, 6, 10, generator=draw)
+    picture = (torch.nn.functional.interpolate(coarse, size=(48, 80), mode="bilinear")[0] * 255).round().byte()
+    mask = torch.zeros(48, 80, dtype=torch.uint8)
+    mask[9:33, 20:61] = 255
+    given = noise(10, 1, 4, 6, 10)
+    out = {"picture": picture.float(), "mask": mask.float(), "noise": given}
+    DiagonalGaussianDistribution.sample = lambda self, generator=None: self.mode()
+    for module in (pipeline_stable_diffusion_img2img, pipeline_stable_diffusion_inpaint):
+        module.randn_tensor = lambda *_, **__: given
+    picture = Image.fromarray(picture.permute(1, 2, 0).numpy())
+    mask = Image.fromarray(mask.numpy())
+    text = encoded(pipe, NEGATIVE, PROMPT)
+    asked = {"prompt_embeds": text[1:], "negative_prompt_embeds": text[:1], "guidance_scale": GUIDANCE}
+    asked |= {"num_inference_steps": 4, "output_type": "latent", "image": picture}
+    painted = {"mask_image": mask, "height": 48, "width": 80}
+    for sampler, kind in (("ddim", DDIMScheduler), ("euler", EulerDiscreteScheduler)):
+        for name, parts, pipeline, more in (
+            ("img2img", pipe.components, StableDiffusionImg2ImgPipeline, {}),
+            ("inpaint", pipe.components, StableDiffusionInpaintPipeline, painted),
+            ("wide", wide, StableDiffusionInpaintPipeline, painted),
+        ):
+            for strength in (0.5, 1.0):
+                if name == "img2img" and strength == 1.0:
+                    continue
+                parts = dict(parts, scheduler=kind.from_config(pipe.scheduler.config))
+                run = pipeline(**parts, requires_safety_checker=False)
+                run.set_progress_bar_config(disable=True)
+                out[f"{sampler}.{name}.{strength}"] = run(strength=strength, **asked, **more).images
+    return {name: value.detach().float().contiguous() for name, value in out.items()}
+
+
 def tokens(pipe):
     padded = pipe.tokenizer(TEXTS, padding="max_length", truncation=True)
     return [{"text": text, "ids": ids} for text, ids in zip(TEXTS, padded.input_ids)]
@@ -342,6 +398,7 @@ def main():
     out = control(pipe, HERE / "tiny/controlnet", torch.float16)
     blocks = {"down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"), "mid_block_type": "UNetMidBlock2D"}
     out |= control(pipe, HERE / "tiny/controlnet_plain", torch.float32, **blocks)
+    save_file(pictures(pipe, tiny_inpaint(pipe, HERE / "tiny_inpaint")), HERE / "inpaint.safetensors")
     out |= golden(pipe, HERE / "tiny/ip_adapter.safetensors", 6, 10)
     save_file(out, HERE / "tiny.safetensors")
     real = StableDiffusionPipeline.from_pretrained(pack, variant="fp16", torch_dtype=torch.float32)

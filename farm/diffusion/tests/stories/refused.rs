@@ -1,7 +1,7 @@
 //! What cannot be used is refused with a sentence that names it.
 
 use greenroom_diffusion::{
-    Control, Device, IdentityTokens, LoadError, Person, Region, Request, StableDiffusion, Start,
+    Control, Device, IdentityTokens, Inpaint, LoadError, Person, Region, Request, StableDiffusion, Start,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,6 +50,7 @@ fn a_control_that_does_not_fit_is_refused_with_the_reason() {
 fn requests_that_do_not_fit_the_model_are_refused_with_the_reason() {
     let model = tiny();
     let latent = model.generate(&request(), &mut go_on).unwrap().latent;
+    let small = Inpaint { picture: image::RgbImage::new(80, 48), mask: image::GrayImage::new(80, 40) };
     let outside = Region { x0: 0.5, x1: 1.5, ..Region::FRAME };
     for (asked, sentence) in [
         (
@@ -66,6 +67,7 @@ fn requests_that_do_not_fit_the_model_are_refused_with_the_reason() {
             Request { start: Some(Start { latent, strength: 0.5 }), height: 56, ..request() },
             "latents differ in shape: [4, 6, 10] and [4, 7, 10]",
         ),
+        (Request { inpaint: Some(small), ..request() }, "the mask is 80×40, the picture asked for 80×48"),
         (
             Request { people: vec![Person { prompt: String::new(), identity: None, region: outside }], ..request() },
             "the region of person 1 is Region { x0: 0.5, y0: 0.0, x1: 1.5, y1: 1.0 }, expected 0 ≤ x0 < x1 ≤ 1 and \
@@ -116,6 +118,18 @@ const DAMAGES: &[Damage] = &[
         |f| edit(f, "\"UpBlock2D\"", "\"SimpleCrossAttnUpBlock2D\""),
         "unet/config.json: field `up_block_types` holds `SimpleCrossAttnUpBlock2D`; `CrossAttnUpBlock2D` and \
          `UpBlock2D` are supported",
+    ),
+    (
+        "unet/config.json",
+        |f| edit(f, "\"in_channels\": 4", "\"in_channels\": 8"),
+        "unet/config.json: field `in_channels` is 8, expected 4 like out_channels, or 9 for a model that sees mask and \
+         picture",
+    ),
+    (
+        "model_index.json",
+        |f| edit(f, "StableDiffusionPipeline", "FluxPipeline"),
+        "model_index.json: field `_class_name` is \"FluxPipeline\"; only [\"StableDiffusionPipeline\", \
+         \"StableDiffusionImg2ImgPipeline\", \"StableDiffusionInpaintPipeline\"] are supported",
     ),
     (
         "unet/config.json",
