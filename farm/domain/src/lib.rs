@@ -16,6 +16,7 @@ mod onnx;
 mod pack;
 mod problem;
 mod project;
+mod repair;
 mod scoring;
 mod script;
 mod spec;
@@ -43,6 +44,7 @@ pub use pack::{
 };
 pub use problem::{Problem, ProblemKind};
 pub use project::{Project, Settings};
+pub use repair::{FaceAt, FaceRepair, RepairDefaults, RepairSpec};
 pub use scoring::Scoring;
 pub use script::{
     Breakdown, CameraMove, Framing, Heading, Line, PersonCaption, Prompt, Scene, Setting, Shot, ShotKey, TimeOfDay,

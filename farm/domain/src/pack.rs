@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Calibration, DetectorInput, Digest, EmbedderInput, Problem};
+use crate::{Calibration, DetectorInput, Digest, EmbedderInput, Problem, RepairDefaults};
 
 /// The contents of `pack.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,6 +161,9 @@ pub struct DiffusionDefaults {
     /// The pictures that its ControlNet follows; none where the pack has no ControlNet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<ControlDefaults>,
+    /// How a rejected take's faces are made anew.
+    #[serde(default, skip_serializing_if = "RepairDefaults::is_default")]
+    pub repair: RepairDefaults,
 }
 
 /// The pictures that a ControlNet follows.
@@ -240,6 +243,9 @@ impl Pack {
             return Err(bad(fault));
         }
         if let Some(fault) = pack.identity.scoring.fault() {
+            return Err(bad(fault));
+        }
+        if let Some(fault) = pack.diffusion.repair.fault() {
             return Err(bad(fault));
         }
         if pack.diffusion.native_sizes.is_empty() {

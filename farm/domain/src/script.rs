@@ -136,6 +136,9 @@ pub struct Shot {
     /// A picture whose shapes the shot keeps to, of the kind that the pack's ControlNet follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<Digest>,
+    /// Of each expected character the caption of a close picture of it alone, for its face to be repaired by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub portraits: Vec<PersonCaption>,
 }
 
 /// How near the camera is.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     CalibrationSummary, CalibrationUsed, CameraMove, Decision, Digest, Fps, Frames, Line, Prompt, ReferenceQuality,
-    Seed, ShotKey, TaskKind, Verdict,
+    RepairSpec, Seed, ShotKey, TaskKind, Verdict,
 };
 
 /// What a task is asked to do.
@@ -24,6 +24,8 @@ pub enum Spec {
     },
     /// Shot → take.
     Generate(GenerateSpec),
+    /// Rejected take → take with other faces.
+    Repair(RepairSpec),
     /// Take → verdict.
     Validate(ValidateSpec),
     /// Takes → clips and episode.
@@ -39,6 +41,7 @@ impl Spec {
             Self::Calibrate(_) => TaskKind::Calibrate,
             Self::Breakdown { .. } => TaskKind::Breakdown,
             Self::Generate(_) => TaskKind::Generate,
+            Self::Repair(_) => TaskKind::Repair,
             Self::Validate(_) => TaskKind::Validate,
             Self::Assemble(_) => TaskKind::Assemble,
         }
@@ -253,13 +256,13 @@ pub enum TaskOutput {
         /// The breakdown (JSON).
         breakdown: Digest,
     },
-    /// Of a generate task.
+    /// Of a generate or a repair task.
     Take {
         /// FFV1 in Matroska.
         video: Digest,
         /// The middle frame (PNG).
         thumbnail: Digest,
-        /// Generated keyframes.
+        /// Generated keyframes; of a repair, pictures of faces.
         keyframes: u32,
         /// Seconds spent by stage, for the report.
         timings: BTreeMap<String, f64>,

@@ -18,6 +18,8 @@ pub enum TaskKind {
     Breakdown,
     /// Shot → take.
     Generate,
+    /// Rejected take → take with other faces.
+    Repair,
     /// Take → verdict.
     Validate,
     /// Takes → clips and episode.
@@ -31,6 +33,7 @@ impl fmt::Display for TaskKind {
             Self::Calibrate => "calibrate",
             Self::Breakdown => "breakdown",
             Self::Generate => "generate",
+            Self::Repair => "repair",
             Self::Validate => "validate",
             Self::Assemble => "assemble",
         })
@@ -62,7 +65,7 @@ pub struct Task {
     pub job: JobId,
     /// For which shot; none for profile, breakdown and assemble.
     pub shot: Option<ShotKey>,
-    /// The take's number for generate and validate, 1 for the first.
+    /// The take's number for generate, repair and validate, 1 for the first.
     pub take: Option<u32>,
     /// What it does.
     pub kind: TaskKind,

@@ -206,6 +206,9 @@ pub struct FaceScore {
     pub person: u32,
     /// Whom it was assigned to; none is a stranger or too small to score.
     pub character: Option<String>,
+    /// The expected character in whose place it is seen, where it is not that character's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_for: Option<String>,
     /// Why it has no score, where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unscored: Option<Unscored>,

@@ -75,7 +75,8 @@ impl<'a> Court<'a> {
             let owners = self.owners(faces);
             let own = owners.iter().enumerate().filter_map(|(face, owner)| Some(((*owner)?, face)));
             let mut scored = vec![false; histories.len()];
-            for (member, face) in own.chain(self.stand_ins(faces, &owners)) {
+            let stand_ins = self.stand_ins(faces, &owners);
+            for (member, face) in own.chain(stand_ins.iter().copied()) {
                 if let Some(cosine) = faces[face].cosines[member] {
                     let idr = self.curves[member].idr(cosine);
                     histories[member].add(Sighting { frame: *frame, cosine, idr, whose: owners[face] });
@@ -86,7 +87,11 @@ impl<'a> Court<'a> {
                 let mut faces = faces.iter().zip(&owners).filter(|(_, owner)| owner.is_none_or(|o| o == member));
                 *count += usize::from(faces.any(|(face, _)| self.is_unlike(face, member)));
             }
-            let faces = faces.iter().zip(&owners).map(|(face, owner)| self.face(face, *owner)).collect();
+            let faces = faces.iter().zip(&owners).map(|(face, owner)| self.face(face, *owner));
+            let mut faces: Vec<_> = faces.collect();
+            for (member, face) in stand_ins {
+                faces[face].stands_for = Some(self.input.cast[member].0.clone());
+            }
             frames.push(FrameScore { frame: *frame, faces });
         }
         Hearing {
@@ -181,6 +186,7 @@ impl<'a> Court<'a> {
             yaw: of.face.yaw,
             person: of.person as u32,
             character: owner.map(|member| self.input.cast[member].0.clone()),
+            stands_for: None,
             unscored: if cosine.is_none() { Some(self.why_unscored(of)) } else { None },
             cosine,
             idr,

@@ -127,7 +127,8 @@ fn the_right_face_is_accepted() {
 fn a_stranger_is_rejected_and_not_called_missing() {
     let verdict = verdict(&vec![vec![stranger()]; 10], &["MARA"]);
     assert!(is_below_gate(&verdict), "{:?}", verdict.decision);
-    assert_eq!(verdict.frames[0].faces[0].character, None, "but the face is nobody's");
+    let face = &verdict.frames[0].faces[0];
+    assert_eq!((&face.character, face.stands_for.as_deref()), (&None, Some("MARA")), "but the face is nobody's");
     assert!((verdict.frames[0].faces[0].cosine.unwrap().0 - 0.2).abs() < 0.01, "with the cosine to the nearest");
 }
 

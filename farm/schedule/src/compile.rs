@@ -1,17 +1,18 @@
 //! Turns a request into the first tasks of its graph.
 //!
 //! ```text
-//! breakdown (done at once) ─► per shot: generate ─► validate ─┐
-//!                                         ▲            │ rejected, retries left: a new pair
-//!                                         └────────────┘      ├─► assemble
+//! breakdown (done at once) ─► per shot: generate ─► validate ─────────────┐
+//!                             generate or repair ◄─ rejected, retries left ┼─► assemble
 //! ```
 
 use greenroom_domain::{
-    Breakdown, CalibrateSpec, CastMember, DiffusionDefaults, Digest, Frames, Framing, GenerateSpec, IdentityPrompt,
-    JobId, Keyframing, LeaseEpoch, Pixels, ProfileSpec, Settings, Shot, ShotKey, Spec, Task, TaskId, TaskKind,
-    TaskOutput, TaskState, Timestamp,
+    Breakdown, CalibrateSpec, CastMember, DiffusionDefaults, Digest, FaceRepair, Frames, Framing, GenerateSpec,
+    IdentityPrompt, JobId, Keyframing, LeaseEpoch, Pixels, ProfileSpec, Prompt, RepairSpec, Settings, Shot, ShotKey,
+    Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::{Take, repairable};
 
 /// Everything that a script's job is made from. Its digest names the request, so equal pushes are one job; tasks that come
 /// later are made from it too.
@@ -49,7 +50,7 @@ pub fn compile_script(
         ..blank(new_id(), job, TaskKind::Breakdown, now)
     }];
     for shot in plan.breakdown.shots() {
-        tasks.extend(plan.take(shot, 1, job, now, new_id));
+        tasks.extend(plan.take(shot, 1, Spec::Generate(plan.generate(shot, 1)), job, now, new_id));
     }
     let on = tasks.iter().filter(|t| t.kind == TaskKind::Validate).map(|t| t.id).collect();
     let assemble = blank(new_id(), job, TaskKind::Assemble, now);
@@ -70,28 +71,25 @@ pub fn compile_calibrate(spec: CalibrateSpec, id: TaskId, job: JobId, now: Times
 }
 
 impl ScriptPlan {
-    /// The generate and validate tasks of one take of a shot.
+    /// The tasks that make and validate one take of a shot.
     pub(crate) fn take(
         &self,
         shot: &Shot,
         take: u32,
+        spec: Spec,
         job: JobId,
         now: Timestamp,
         new_id: &mut dyn FnMut() -> TaskId,
     ) -> [Task; 2] {
-        let generate = Task {
-            shot: Some(shot.key),
-            take: Some(take),
-            spec: Some(Spec::Generate(self.generate(shot, take))),
-            ..blank(new_id(), job, TaskKind::Generate, now)
-        };
+        let make = Task { shot: Some(shot.key), take: Some(take), ..blank(new_id(), job, spec.kind(), now) };
+        let make = Task { spec: Some(spec), ..make };
         let validate = Task {
             shot: Some(shot.key),
             take: Some(take),
-            state: TaskState::Waiting { on: [generate.id].into() },
+            state: TaskState::Waiting { on: [make.id].into() },
             ..blank(new_id(), job, TaskKind::Validate, now)
         };
-        [generate, validate]
+        [make, validate]
     }
 
     /// The shot of a key.
@@ -99,9 +97,9 @@ impl ScriptPlan {
         self.breakdown.shots().find(|s| s.key == key)
     }
 
-    fn generate(&self, shot: &Shot, take: u32) -> GenerateSpec {
+    /// What a take from a seed of its own is made from.
+    pub(crate) fn generate(&self, shot: &Shot, take: u32) -> GenerateSpec {
         let settings = &self.settings;
-        let every = (settings.fps.as_f64() / f64::from(settings.keyframes_per_second.max(2))).floor().max(1.0) as u64;
         let shown = shot.expected.first().or_else(|| shot.cast.first());
         let several = !shot.prompt.people.is_empty();
         GenerateSpec {
@@ -117,16 +115,46 @@ impl ScriptPlan {
             size: Pixels { width: settings.size.0, height: settings.size.1 },
             fps: settings.fps,
             duration: shot.duration,
-            keyframes: if shot.framing == Framing::Establishing {
-                Keyframing::Still
-            } else {
-                Keyframing::Chain { every: Frames(every), strength: self.diffusion.chain_strength }
-            },
+            keyframes: self.keyframes(shot),
             camera: shot.camera,
             steps: self.diffusion.steps,
             guidance: self.diffusion.guidance,
             control: shot.control,
         }
+    }
+
+    /// What a repair of an earlier take is made from.
+    pub(crate) fn repair(&self, shot: &Shot, take: u32, of: &Take<'_>) -> RepairSpec {
+        let how = &self.diffusion.repair;
+        let face = |(character, seen): (&str, _)| FaceRepair {
+            character: character.to_owned(),
+            prompt: Prompt { negative: shot.prompt.negative.clone(), ..portrait(shot, character) },
+            identity: self.identity(character).map(|who| IdentityPrompt { scale: how.identity_scale, ..who }),
+            seen,
+        };
+        RepairSpec {
+            pack: self.pack,
+            shot: shot.key,
+            take,
+            of: of.number,
+            video: of.video,
+            faces: repairable(of.verdict).into_iter().map(face).collect(),
+            seed: self.settings.seed.derive(&format!("shot {}", shot.key), take),
+            keyframes: self.keyframes(shot),
+            crop: how.crop,
+            strength: how.strength,
+            steps: self.diffusion.steps,
+            guidance: self.diffusion.guidance,
+        }
+    }
+
+    fn keyframes(&self, shot: &Shot) -> Keyframing {
+        if shot.framing == Framing::Establishing {
+            return Keyframing::Still;
+        }
+        let (fps, per_second) = (self.settings.fps.as_f64(), self.settings.keyframes_per_second.max(2));
+        let every = (fps / f64::from(per_second)).floor().max(1.0) as u64;
+        Keyframing::Chain { every: Frames(every), strength: self.diffusion.chain_strength }
     }
 
     fn identity(&self, name: &str) -> Option<IdentityPrompt> {
@@ -141,6 +169,13 @@ impl ScriptPlan {
     pub(crate) const fn samples() -> u32 {
         SAMPLES
     }
+}
+
+/// The caption of a close picture of a character; shots that were broken down before there were any have the shot's own.
+fn portrait(shot: &Shot, character: &str) -> Prompt {
+    let mut captions = shot.portraits.iter().chain(&shot.prompt.people);
+    let caption = captions.find(|caption| caption.character == character).map(|caption| &caption.positive);
+    Prompt { positive: caption.unwrap_or(&shot.prompt.positive).clone(), ..Prompt::default() }
 }
 
 fn blank(id: TaskId, job: JobId, kind: TaskKind, now: Timestamp) -> Task {
@@ -214,11 +249,27 @@ mod tests {
     }
 
     #[test]
+    fn a_repair_shows_the_character_from_near_and_with_more_weight() {
+        let mut plan = fixture::plan(1);
+        let shot = &mut plan.breakdown.scenes[0].shots[0];
+        shot.prompt.positive = "medium shot of a woman".into();
+        let shot = shot.clone();
+        let verdict = fixture::rejected(0.3);
+        let take = Take { number: 1, made: crate::Made::Generated, video: Digest::of(b"v"), verdict: &verdict };
+        let old = plan.repair(&shot, 2, &take);
+        assert_eq!((old.of, &old.video, &old.faces[0].prompt.positive[..]), (1, &take.video, "medium shot of a woman"));
+        let portrait = PersonCaption { character: "MARA".into(), positive: "close shot of a woman".into() };
+        let shot = Shot { portraits: vec![portrait], ..shot };
+        let [face] = &plan.repair(&shot, 2, &take).faces[..] else { panic!("one face") };
+        assert_eq!(face.prompt.positive, "close shot of a woman");
+        assert!(face.identity.as_ref().unwrap().scale > plan.diffusion.identity_scale);
+        assert_eq!(face.seen.iter().map(|seen| seen.frame).collect::<Vec<_>>(), [0, 12]);
+    }
+
+    #[test]
     fn keyframes_come_at_least_twice_a_second() {
         let plan = fixture::plan(1);
-        let [generate, _] =
-            plan.take(plan.breakdown.shots().next().unwrap(), 1, fixture::job(), NOW, &mut fixture::ids());
-        let Some(Spec::Generate(spec)) = generate.spec else { panic!("generates") };
+        let spec = plan.generate(plan.breakdown.shots().next().unwrap(), 1);
         assert_eq!(spec.keyframes, Keyframing::Chain { every: Frames(12), strength: 0.5 });
     }
 }

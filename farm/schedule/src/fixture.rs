@@ -32,6 +32,7 @@ pub(crate) fn plan(shots: u32) -> ScriptPlan {
         duration: Frames(48),
         prompt: Prompt::default(),
         control: None,
+        portraits: vec![],
     };
     let heading =
         Heading { text: "INT. LAB".into(), setting: Setting::Interior, place: "LAB".into(), time: TimeOfDay::Day };
@@ -48,6 +49,7 @@ pub(crate) fn plan(shots: u32) -> ScriptPlan {
             negative: String::new(),
             max_characters: 1,
             control: None,
+            repair: RepairDefaults { seed_noise: 0.05, ..RepairDefaults::default() },
         },
         cast: vec![CastMember { character: "MARA".into(), profile: Digest::of(b"mara"), calibration: None }],
         breakdown: Breakdown {
@@ -89,7 +91,25 @@ pub(crate) fn accepted(p10: f32) -> Verdict {
     verdict(Decision::Accept, Some(p10))
 }
 
+/// A rejection of a face that was seen in the first and the thirteenth frame.
 pub(crate) fn rejected(p10: f32) -> Verdict {
+    let face = FaceScore {
+        bbox: Box2 { x0: 10.0, y0: 10.0, x1: 50.0, y1: 50.0 },
+        detection: 0.9,
+        yaw: 0.0,
+        person: 0,
+        character: None,
+        stands_for: Some("MARA".into()),
+        unscored: None,
+        cosine: None,
+        idr: None,
+    };
+    let frames = [0, 12].map(|frame| FrameScore { frame, faces: vec![face.clone()] });
+    Verdict { frames: frames.into(), ..faceless(p10) }
+}
+
+/// A rejection that does not say where the face was.
+pub(crate) fn faceless(p10: f32) -> Verdict {
     let reason = Reason::IdentityBelowGate { character: "MARA".into(), p10: Idr(p10), gate: 0.75, worst_frame: 0 };
     verdict(Decision::Reject { reasons: vec![reason] }, Some(p10))
 }
@@ -137,8 +157,10 @@ impl Story {
         self.finish(TaskKind::Generate, shot, take, video(take as u8));
     }
 
+    /// Makes a take, in whatever way was chosen for it, and looks at it.
     pub(crate) fn take(&mut self, shot: &str, take: u32, verdict: &Verdict) {
-        self.generate(shot, take);
+        let kind = self.made_by(shot)[take as usize - 1];
+        self.finish(kind, shot, take, video(take as u8));
         let output = TaskOutput::Verdict { verdict: verdict.clone(), timings: [].into() };
         self.finish(TaskKind::Validate, shot, take, output);
     }
@@ -168,6 +190,13 @@ impl Story {
 
     pub(crate) fn states(&self, kind: &str) -> Vec<&'static str> {
         self.tasks.iter().filter(|t| t.kind.to_string() == kind).map(|t| t.state.name()).collect()
+    }
+
+    /// By what kind of task each take of a shot is made.
+    pub(crate) fn made_by(&self, shot: &str) -> Vec<TaskKind> {
+        let key = shot.parse().ok();
+        let of_shot = self.tasks.iter().filter(|t| t.shot == key && t.kind != TaskKind::Validate);
+        of_shot.map(|t| t.kind).collect()
     }
 
     pub(crate) fn seeds(&self, shot: &str) -> Vec<Seed> {

@@ -7,12 +7,14 @@ mod compile;
 mod plan;
 mod retry;
 mod settle;
+mod takes;
 
 pub use calibrate::{calibrated, due_calibrations};
 pub use compile::{ScriptPlan, compile_calibrate, compile_profile, compile_script};
 pub use plan::{Action, Held, Holder, Ready, Snapshot, WorkerView, plan};
-pub use retry::{Remedy, retry};
-pub use settle::{Next, best_take, settle};
+pub use retry::{Remedy, repairable, retry};
+pub use settle::{Next, settle};
+pub use takes::{Made, Take, best_take, nearness, takes};
 
 #[cfg(test)]
 mod fixture;

@@ -84,8 +84,8 @@ pub enum Action {
 
 /// Chooses what to do now. A worker that was silent for `silence` has lost its task.
 ///
-/// Order: older jobs first; within a job whatever finishes a shot comes before what starts one (assemble, validate, profile,
-/// generate), and shots go in the order of the script, earlier takes first.
+/// Order: older jobs first; within a job whatever finishes a shot comes before what starts one (assemble, validate, repair,
+/// profile, generate), and shots go in the order of the script, earlier takes first.
 #[must_use]
 pub fn plan(snapshot: &Snapshot, now: Timestamp, silence: Duration) -> Vec<Action> {
     let lost = snapshot.held.iter().filter_map(|h| match h.holder {
@@ -112,8 +112,9 @@ const fn rank(kind: TaskKind) -> u8 {
     match kind {
         TaskKind::Breakdown | TaskKind::Assemble => 0,
         TaskKind::Validate => 1,
-        TaskKind::Profile | TaskKind::Calibrate => 2,
-        TaskKind::Generate => 3,
+        TaskKind::Repair => 2,
+        TaskKind::Profile | TaskKind::Calibrate => 3,
+        TaskKind::Generate => 4,
     }
 }
 

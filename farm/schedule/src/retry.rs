@@ -1,46 +1,104 @@
 //! What to try after a take that was not accepted.
 
-use greenroom_domain::{Decision, Verdict};
+use greenroom_domain::{FaceAt, Reason, Verdict};
+
+use crate::{Made, Take, takes::nearness};
 
 /// The next thing to try with a shot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
+    /// The faces of an earlier take made anew.
+    Repair {
+        /// That take's number.
+        of: u32,
+    },
     /// Another take with a new seed.
     NewSeed,
 }
 
-/// Chooses the remedy after `takes` verdicts of one shot, oldest first; none if the last one was accepted or the project
-/// allows no more takes. One take and at most three rounds after it, whatever the settings say.
+/// Chooses the remedy after the verdicts of one shot's takes, oldest first; none if the last one was accepted or the project
+/// allows no more takes. One take and at most three rounds after it, whatever the settings say; a repair is a round.
+///
+/// The nearest take whose [faces can be repaired](repairable) is, each generated take once: it costs less than a new take and
+/// brings more. Where there is none left, because no face was there, or the face was not what was wrong, a new seed.
 #[must_use]
-pub fn retry(takes: &[&Verdict], retries: u32) -> Option<Remedy> {
-    let last = takes.last()?;
+pub fn retry(takes: &[Take<'_>], retries: u32) -> Option<Remedy> {
     let left = retries.min(MAX_ROUNDS) as usize + 1 > takes.len();
-    match last.decision {
-        Decision::Accept => None,
-        Decision::Reject { .. } | Decision::Unscored { .. } => left.then_some(Remedy::NewSeed),
+    if !left || takes.last()?.verdict.decision.is_accept() {
+        return None;
     }
+    let was_repaired = |number| takes.iter().any(|take| take.made == Made::Repaired { of: number });
+    let fresh = takes.iter().filter(|take| take.made == Made::Generated && !was_repaired(take.number));
+    let nearest = fresh
+        .filter(|take| !repairable(take.verdict).is_empty())
+        .max_by(|a, b| nearness(a.verdict).total_cmp(&nearness(b.verdict)));
+    Some(nearest.map_or(Remedy::NewSeed, |take| Remedy::Repair { of: take.number }))
 }
 
 /// Rounds after the first take: beyond three, takes cost more than they bring.
 const MAX_ROUNDS: u32 = 3;
 
+/// Whose faces would have to be others for the take to pass, and where they were seen. Empty where that would not do: nothing
+/// is wrong with a face, or something else is too (a face is missing, or there is one too many).
+#[must_use]
+pub fn repairable(verdict: &Verdict) -> Vec<(&str, Vec<FaceAt>)> {
+    let wrong = verdict.decision.reasons().iter().map(|reason| match reason {
+        Reason::IdentityBelowGate { character, .. } | Reason::WrongCharacter { expected: character, .. } => {
+            Some((character.as_str(), seen(verdict, character))).filter(|(_, seen)| !seen.is_empty())
+        }
+        Reason::FaceMissing { .. } | Reason::SecondFace { .. } | Reason::NoLikeReference { .. } => None,
+    });
+    wrong.collect::<Option<_>>().unwrap_or_default()
+}
+
+/// Where a character was seen, or somebody in its place.
+fn seen(verdict: &Verdict, character: &str) -> Vec<FaceAt> {
+    let at = |frame: &greenroom_domain::FrameScore| {
+        let is = |name: &Option<String>| name.as_deref() == Some(character);
+        let face = frame.faces.iter().find(|face| is(&face.character) || is(&face.stands_for))?;
+        Some(FaceAt { frame: frame.frame, bbox: face.bbox })
+    };
+    verdict.frames.iter().filter_map(at).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{accepted, rejected, unscored};
+    use crate::fixture::{accepted, faceless, rejected, unscored};
+    use greenroom_domain::{Decision, Digest};
+
+    fn after(verdicts: &[(&Verdict, Made)], retries: u32) -> Option<Remedy> {
+        let take = |(&(verdict, made), number)| Take { number, made, video: Digest::of(b"v"), verdict };
+        retry(&verdicts.iter().zip(1..).map(take).collect::<Vec<_>>(), retries)
+    }
+
+    const NEW: Made = Made::Generated;
+    const REPAIR: Option<Remedy> = Some(Remedy::Repair { of: 1 });
+    const SEED: Option<Remedy> = Some(Remedy::NewSeed);
 
     #[test]
-    fn a_rejected_take_is_tried_again_and_an_accepted_one_is_not() {
-        assert_eq!(retry(&[&rejected(0.2)], 3), Some(Remedy::NewSeed));
-        assert_eq!(retry(&[&unscored()], 3), Some(Remedy::NewSeed));
-        assert_eq!(retry(&[&rejected(0.2), &accepted(0.9)], 3), None);
+    fn a_wrong_face_is_repaired_once_and_then_a_new_seed_is_tried() {
+        let (no, mended) = (rejected(0.2), Made::Repaired { of: 1 });
+        assert_eq!(after(&[(&no, NEW)], 3), REPAIR);
+        assert_eq!(after(&[(&no, NEW), (&no, mended)], 3), SEED);
+        assert_eq!(after(&[(&no, NEW), (&no, mended), (&no, NEW)], 3), Some(Remedy::Repair { of: 3 }));
+        assert_eq!(after(&[(&no, NEW), (&accepted(0.9), mended)], 3), None);
     }
 
     #[test]
-    fn nobody_gets_more_than_three_rounds() {
-        let no = rejected(0.2);
-        assert_eq!(retry(&[&no; 3], 9), Some(Remedy::NewSeed));
-        assert_eq!(retry(&[&no; 4], 9), None);
-        assert_eq!(retry(&[&no; 1], 0), None);
+    fn nobody_gets_more_than_three_rounds_and_a_repair_is_one() {
+        let (no, mended) = (rejected(0.2), Made::Repaired { of: 1 });
+        assert_eq!(after(&[(&no, NEW), (&no, mended), (&no, NEW), (&no, Made::Repaired { of: 3 })], 9), None);
+        assert_eq!(after(&[(&no, NEW)], 0), None);
+    }
+
+    #[test]
+    fn without_a_face_or_with_one_too_many_there_is_nothing_to_repair() {
+        assert_eq!(after(&[(&unscored(), NEW)], 3), SEED);
+        assert_eq!(after(&[(&faceless(0.5), NEW)], 3), SEED, "a verdict of before, which does not say where");
+        let mut doubled = rejected(0.2);
+        let Decision::Reject { reasons } = &mut doubled.decision else { panic!("it is a rejection") };
+        reasons.push(Reason::SecondFace { character: "MARA".into(), frame: 3 });
+        assert_eq!(after(&[(&doubled, NEW)], 3), SEED);
     }
 }

@@ -1,11 +1,11 @@
 //! What follows when something of a job has ended: tasks that may start, takes that are tried again, the job's end.
 
 use greenroom_domain::{
-    AssembleShot, AssembleSpec, Decision, Job, JobState, Pixels, ShotKey, Spec, Task, TaskId, TaskKind, TaskOutput,
-    TaskState, Timestamp, ValidateSpec, Verdict,
+    AssembleShot, AssembleSpec, Job, JobState, Pixels, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp,
+    ValidateSpec,
 };
 
-use crate::{Remedy, ScriptPlan, retry};
+use crate::{Remedy, ScriptPlan, best_take, retry, takes};
 
 /// Changes that follow. Empty where nothing does: settling twice changes nothing twice.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,41 +48,6 @@ pub fn settle(
     next
 }
 
-/// The verdicts of a shot's takes, oldest first, with the take's video.
-fn takes(tasks: &[Task], shot: ShotKey) -> Vec<(u32, &Verdict, greenroom_domain::Digest)> {
-    let mut takes: Vec<_> = tasks
-        .iter()
-        .filter(|t| t.shot == Some(shot) && t.kind == TaskKind::Validate)
-        .filter_map(|t| match (t.output(), &t.spec) {
-            (Some(TaskOutput::Verdict { verdict, .. }), Some(Spec::Validate(spec))) => {
-                Some((t.take?, verdict, spec.take))
-            }
-            _ => None,
-        })
-        .collect();
-    takes.sort_by_key(|&(number, ..)| number);
-    takes
-}
-
-/// The take that goes into the episode: the accepted one, else the one that came nearest. Nearness is the mean p10 IDR of
-/// the expected characters, a face that was not found counting as −1; of equals the earliest.
-#[must_use]
-pub fn best_take(tasks: &[Task], shot: ShotKey) -> Option<(u32, Verdict, greenroom_domain::Digest)> {
-    let takes = takes(tasks, shot);
-    let nearness = |v: &Verdict| {
-        let p10: Vec<f32> =
-            v.characters.iter().filter(|c| c.expected).map(|c| c.p10.map_or(-1.0, |idr| idr.0)).collect();
-        p10.iter().sum::<f32>() / p10.len().max(1) as f32
-    };
-    takes
-        .into_iter()
-        .rev()
-        .max_by(|(_, a, _), (_, b, _)| {
-            a.decision.is_accept().cmp(&b.decision.is_accept()).then(nearness(a).total_cmp(&nearness(b)))
-        })
-        .map(|(number, verdict, video)| (number, verdict.clone(), video))
-}
-
 fn unlock_validations(plan: &ScriptPlan, tasks: &[Task], now: Timestamp, next: &mut Next) {
     for task in tasks.iter().filter(|t| t.kind == TaskKind::Validate) {
         let TaskState::Waiting { on } = &task.state else { continue };
@@ -116,17 +81,21 @@ fn try_again(
 ) {
     for shot in plan.breakdown.shots() {
         let takes = takes(tasks, shot.key);
-        let started = tasks.iter().filter(|t| t.shot == Some(shot.key) && t.kind == TaskKind::Generate).count();
+        let makes = |t: &&Task| matches!(t.kind, TaskKind::Generate | TaskKind::Repair);
+        let started = tasks.iter().filter(|t| t.shot == Some(shot.key)).filter(makes).count();
         if started > takes.len() {
             continue; // a take is still on its way
         }
-        let verdicts: Vec<_> = takes.iter().map(|&(_, verdict, _)| verdict).collect();
-        match retry(&verdicts, plan.settings.retries) {
-            Some(Remedy::NewSeed) => {
-                next.insert.extend(plan.take(shot, verdicts.len() as u32 + 1, job.id, now, new_id));
+        let number = takes.len() as u32 + 1;
+        let spec = match retry(&takes, plan.settings.retries) {
+            None => continue,
+            Some(Remedy::NewSeed) => Spec::Generate(plan.generate(shot, number)),
+            Some(Remedy::Repair { of }) => {
+                let Some(of) = takes.iter().find(|take| take.number == of) else { continue };
+                Spec::Repair(plan.repair(shot, number, of))
             }
-            None => {}
-        }
+        };
+        next.insert.extend(plan.take(shot, number, spec, job.id, now, new_id));
     }
 }
 
@@ -149,8 +118,14 @@ fn unlock_assembly(plan: &ScriptPlan, tasks: &[Task], now: Timestamp, next: &mut
         .breakdown
         .shots()
         .filter_map(|shot| {
-            let (take_number, verdict, take) = best_take(tasks, shot.key)?;
-            Some(AssembleShot { shot: shot.key, take, take_number, verdict, dialogue: shot.dialogue.clone() })
+            let best = best_take(&takes(tasks, shot.key), plan.diffusion.repair.seed_noise)?;
+            Some(AssembleShot {
+                shot: shot.key,
+                take: best.video,
+                take_number: best.number,
+                verdict: best.verdict.clone(),
+                dialogue: shot.dialogue.clone(),
+            })
         })
         .collect();
     let spec = Spec::Assemble(AssembleSpec {
@@ -168,9 +143,8 @@ fn end(plan: Option<&ScriptPlan>, tasks: &[Task], now: Timestamp) -> JobState {
     if tasks.iter().any(|t| matches!(t.state, TaskState::Cancelled { .. })) {
         return JobState::Cancelled { at: now };
     }
-    let draft = |shot: &greenroom_domain::Shot| {
-        !best_take(tasks, shot.key).is_some_and(|(_, v, _)| matches!(v.decision, Decision::Accept))
-    };
+    let draft =
+        |shot: &greenroom_domain::Shot| !takes(tasks, shot.key).iter().any(|take| take.verdict.decision.is_accept());
     let shots: Vec<_> =
         plan.into_iter().flat_map(|p| p.breakdown.shots()).filter(|s| draft(s)).map(|s| s.key).collect();
     if shots.is_empty() { JobState::Done { at: now } } else { JobState::Draft { at: now, shots } }
@@ -189,16 +163,44 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_face_is_tried_again_with_a_new_seed() {
+    fn a_wrong_face_is_repaired_and_then_tried_again_with_a_new_seed() {
         let mut story = Story::begin(1);
         story.take("1-1", 1, &rejected(0.3));
+        assert_eq!(story.states("repair"), ["ready"]);
+        story.take("1-1", 2, &rejected(0.5));
         let seeds = story.seeds("1-1");
         assert_eq!(seeds.len(), 2);
         assert_ne!(seeds[0], seeds[1]);
         assert_eq!(story.states("assemble"), ["waiting"]);
-        story.take("1-1", 2, &accepted(0.9));
+        story.take("1-1", 3, &accepted(0.9));
         assert_eq!(story.states("assemble"), ["ready"]);
-        assert_eq!(story.assembled()[0].take_number, 2);
+        assert_eq!(story.assembled()[0].take_number, 3);
+    }
+
+    #[test]
+    fn a_repair_that_passes_the_gate_is_the_shot() {
+        let mut story = Story::begin(1);
+        story.take("1-1", 1, &rejected(0.3));
+        story.take("1-1", 2, &accepted(0.8));
+        let shot = &story.assembled()[0];
+        assert_eq!((shot.take_number, shot.is_draft()), (2, false));
+        assert_eq!(story.made_by("1-1"), [TaskKind::Generate, TaskKind::Repair]);
+    }
+
+    #[test]
+    fn the_stored_tasks_tell_again_what_was_decided_and_why() {
+        let mut story = Story::begin(1);
+        for (take, verdict) in [(1, rejected(0.3)), (2, rejected(0.35)), (3, unscored()), (4, rejected(0.6))] {
+            story.take("1-1", take, &verdict);
+        }
+        let stored = serde_json::to_string(&story.tasks).unwrap();
+        let tasks: Vec<Task> = serde_json::from_str(&stored).unwrap();
+        let takes = takes(&tasks, "1-1".parse().unwrap());
+        let decided = (1..=takes.len()).map(|n| retry(&takes[..n], story.plan.settings.retries));
+        let (repair, seed) = (Some(Remedy::Repair { of: 1 }), Some(Remedy::NewSeed));
+        assert_eq!(decided.collect::<Vec<_>>(), [repair, seed, seed, None]);
+        let (repair, new) = (TaskKind::Repair, TaskKind::Generate);
+        assert_eq!(story.made_by("1-1"), [new, repair, new, new], "as it was done");
     }
 
     #[test]

@@ -106,7 +106,8 @@ impl Maker<'_> {
         let expected = self.expected(person, &cast, framing);
         let proses: Vec<String> = expected.iter().map(|&who| moody(&self.prose(draft, Some(who)))).collect();
         let pictures = expected.iter().zip(&proses).map(|(&who, prose)| (self.name(who), picture(Some(who), prose)));
-        let prompt = self.captioner.group(&pictures.collect::<Vec<_>>(), &picture(person, &prose_of_shot));
+        let pictures: Vec<_> = pictures.collect();
+        let prompt = self.captioner.group(&pictures, &picture(person, &prose_of_shot));
         let names = |who: &[usize]| who.iter().map(|&w| self.name(w).to_owned()).collect();
         let texts: Vec<&str> = draft.action.iter().map(|(_, text)| text.as_str()).collect();
         let action = if draft.action.is_empty() && draft.opening { heading.place.clone() } else { texts.join(" ") };
@@ -122,6 +123,7 @@ impl Maker<'_> {
             duration: self.direction.fps.frames_in(draft.seconds()),
             prompt,
             control: None,
+            portraits: self.captioner.portraits(&pictures),
         }
     }
 

@@ -68,6 +68,15 @@ impl<'a> Captioner<'a> {
         Prompt { people: people.iter().map(caption).collect(), ..self.prompt(&around) }
     }
 
+    /// A caption of each alone, from near: what a repair of a face makes a picture of.
+    pub(crate) fn portraits(&self, people: &[(&str, Picture<'_>)]) -> Vec<PersonCaption> {
+        let close = |(name, picture): &(&str, Picture<'_>)| PersonCaption {
+            character: (*name).to_owned(),
+            positive: self.prompt(&Picture { framing: Framing::Close, ..*picture }).positive,
+        };
+        people.iter().map(close).collect()
+    }
+
     /// The first alternative whose slots are all filled.
     fn part(&self, alternatives: &[String], sources: &Sources) -> Option<String> {
         let worn = |slot: &str| {

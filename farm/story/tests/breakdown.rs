@@ -38,6 +38,8 @@ fn a_medium_shot_shows_as_many_as_the_pack_draws_each_with_a_caption() {
     assert_eq!(close.prompt, one.shots().nth(2).unwrap().prompt);
     let alone = &one.shots().nth(1).unwrap().prompt.positive;
     assert_eq!(together.prompt.people[0].positive, format!("{alone}, group"));
+    let portraits: Vec<_> = together.portraits.iter().map(|p| (&p.character[..], &p.positive[..26])).collect();
+    assert_eq!(portraits, [("MARA", "close shot of a young woma"), ("TOBIN", "close shot of an old man, ")]);
 }
 
 #[test]
