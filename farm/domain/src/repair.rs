@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Box2, Digest, IdentityPrompt, Keyframing, Prompt, Seed, ShotKey};
+use crate::{Box2, Digest, FrameScore, IdentityPrompt, Keyframing, Prompt, Reason, Seed, ShotKey, Verdict};
 
 /// How faces are made anew with a pack; what is left out is the default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,6 +102,31 @@ pub struct FaceAt {
     pub frame: u64,
     /// Where, pixels.
     pub bbox: Box2,
+}
+
+impl Verdict {
+    /// Whose faces would have to be others for the take to pass, and where they were seen. Empty where that would not do:
+    /// nothing is wrong with a face, or something else is too (a face is missing, or there is one too many).
+    #[must_use]
+    pub fn wrong_faces(&self) -> Vec<(&str, Vec<FaceAt>)> {
+        let wrong = self.decision.reasons().iter().map(|reason| match reason {
+            Reason::IdentityBelowGate { character, .. } | Reason::WrongCharacter { expected: character, .. } => {
+                Some((character.as_str(), self.seen(character))).filter(|(_, seen)| !seen.is_empty())
+            }
+            Reason::FaceMissing { .. } | Reason::SecondFace { .. } | Reason::NoLikeReference { .. } => None,
+        });
+        wrong.collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// Where a character was seen, or somebody in its place.
+    fn seen(&self, character: &str) -> Vec<FaceAt> {
+        let at = |frame: &FrameScore| {
+            let is = |name: &Option<String>| name.as_deref() == Some(character);
+            let face = frame.faces.iter().find(|face| is(&face.character) || is(&face.stands_for))?;
+            Some(FaceAt { frame: frame.frame, bbox: face.bbox })
+        };
+        self.frames.iter().filter_map(at).collect()
+    }
 }
 
 #[cfg(test)]

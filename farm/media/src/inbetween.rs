@@ -158,7 +158,7 @@ fn smooth(t: f32) -> f32 {
 }
 
 /// A colour between pixels, by Catmull-Rom: a straight mean would blur every frame that is not a keyframe.
-fn cubic(picture: &RgbImage, x: f32, y: f32) -> [f32; 3] {
+pub(crate) fn cubic(picture: &RgbImage, x: f32, y: f32) -> [f32; 3] {
     let (width, height) = (picture.width() as i32, picture.height() as i32);
     let (x, y) = (x.clamp(0.0, (width - 1) as f32), y.clamp(0.0, (height - 1) as f32));
     let (x0, y0) = (x as i32, y as i32);

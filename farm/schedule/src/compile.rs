@@ -12,7 +12,7 @@ use greenroom_domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Take, repairable};
+use crate::Take;
 
 /// Everything that a script's job is made from. Its digest names the request, so equal pushes are one job; tasks that come
 /// later are made from it too.
@@ -138,7 +138,7 @@ impl ScriptPlan {
             take,
             of: of.number,
             video: of.video,
-            faces: repairable(of.verdict).into_iter().map(face).collect(),
+            faces: of.verdict.wrong_faces().into_iter().map(face).collect(),
             seed: self.settings.seed.derive(&format!("shot {}", shot.key), take),
             keyframes: self.keyframes(shot),
             crop: how.crop,

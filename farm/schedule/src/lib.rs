@@ -12,7 +12,7 @@ mod takes;
 pub use calibrate::{calibrated, due_calibrations};
 pub use compile::{ScriptPlan, compile_calibrate, compile_profile, compile_script};
 pub use plan::{Action, Held, Holder, Ready, Snapshot, WorkerView, plan};
-pub use retry::{Remedy, repairable, retry};
+pub use retry::{Remedy, retry};
 pub use settle::{Next, settle};
 pub use takes::{Made, Take, best_take, nearness, takes};
 

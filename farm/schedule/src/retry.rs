@@ -1,7 +1,5 @@
 //! What to try after a take that was not accepted.
 
-use greenroom_domain::{FaceAt, Reason, Verdict};
-
 use crate::{Made, Take, takes::nearness};
 
 /// The next thing to try with a shot.
@@ -19,7 +17,7 @@ pub enum Remedy {
 /// Chooses the remedy after the verdicts of one shot's takes, oldest first; none if the last one was accepted or the project
 /// allows no more takes. One take and at most three rounds after it, whatever the settings say; a repair is a round.
 ///
-/// The nearest take whose [faces can be repaired](repairable) is, each generated take once: it costs less than a new take and
+/// The nearest take whose [faces can be repaired](greenroom_domain::Verdict::wrong_faces) is, each generated take once: it costs less than a new take and
 /// brings more. Where there is none left, because no face was there, or the face was not what was wrong, a new seed.
 #[must_use]
 pub fn retry(takes: &[Take<'_>], retries: u32) -> Option<Remedy> {
@@ -30,7 +28,7 @@ pub fn retry(takes: &[Take<'_>], retries: u32) -> Option<Remedy> {
     let was_repaired = |number| takes.iter().any(|take| take.made == Made::Repaired { of: number });
     let fresh = takes.iter().filter(|take| take.made == Made::Generated && !was_repaired(take.number));
     let nearest = fresh
-        .filter(|take| !repairable(take.verdict).is_empty())
+        .filter(|take| !take.verdict.wrong_faces().is_empty())
         .max_by(|a, b| nearness(a.verdict).total_cmp(&nearness(b.verdict)));
     Some(nearest.map_or(Remedy::NewSeed, |take| Remedy::Repair { of: take.number }))
 }
@@ -38,34 +36,11 @@ pub fn retry(takes: &[Take<'_>], retries: u32) -> Option<Remedy> {
 /// Rounds after the first take: beyond three, takes cost more than they bring.
 const MAX_ROUNDS: u32 = 3;
 
-/// Whose faces would have to be others for the take to pass, and where they were seen. Empty where that would not do: nothing
-/// is wrong with a face, or something else is too (a face is missing, or there is one too many).
-#[must_use]
-pub fn repairable(verdict: &Verdict) -> Vec<(&str, Vec<FaceAt>)> {
-    let wrong = verdict.decision.reasons().iter().map(|reason| match reason {
-        Reason::IdentityBelowGate { character, .. } | Reason::WrongCharacter { expected: character, .. } => {
-            Some((character.as_str(), seen(verdict, character))).filter(|(_, seen)| !seen.is_empty())
-        }
-        Reason::FaceMissing { .. } | Reason::SecondFace { .. } | Reason::NoLikeReference { .. } => None,
-    });
-    wrong.collect::<Option<_>>().unwrap_or_default()
-}
-
-/// Where a character was seen, or somebody in its place.
-fn seen(verdict: &Verdict, character: &str) -> Vec<FaceAt> {
-    let at = |frame: &greenroom_domain::FrameScore| {
-        let is = |name: &Option<String>| name.as_deref() == Some(character);
-        let face = frame.faces.iter().find(|face| is(&face.character) || is(&face.stands_for))?;
-        Some(FaceAt { frame: frame.frame, bbox: face.bbox })
-    };
-    verdict.frames.iter().filter_map(at).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixture::{accepted, faceless, rejected, unscored};
-    use greenroom_domain::{Decision, Digest};
+    use greenroom_domain::{Decision, Digest, Reason, Verdict};
 
     fn after(verdicts: &[(&Verdict, Made)], retries: u32) -> Option<Remedy> {
         let take = |(&(verdict, made), number)| Take { number, made, video: Digest::of(b"v"), verdict };

@@ -11,9 +11,6 @@ use std::{ops::ControlFlow, path::Path};
 use super::{Bench, Progress};
 use crate::{clock::Timings, fault::Fault};
 
-/// Width of a take's thumbnail, pixels.
-const THUMBNAIL: u32 = 384;
-
 pub(super) fn run(
     bench: &mut Bench,
     spec: &GenerateSpec,
@@ -63,7 +60,7 @@ pub(super) fn run(
     if let Some(picture) = between.finish() {
         timings.of("frames", || (take.at..total).try_for_each(|_| take.add(&picture)))?;
     }
-    let thumbnail = bench.keep_png(&take.thumbnail())?;
+    let thumbnail = bench.keep_thumbnail(&take.middle.take().unwrap_or_default())?;
     take.writer.finish()?;
     Ok(TaskOutput::Take {
         video: bench.keep(&file)?,
@@ -81,7 +78,7 @@ fn control(bench: &mut Bench, picture: Digest, native: Pixels) -> Result<Control
 }
 
 /// None where the pack has no IP-Adapter: then the caption alone says who it is.
-fn tokens(bench: &Bench, who: &IdentityPrompt) -> Result<Option<IdentityTokens>, Fault> {
+pub(super) fn tokens(bench: &Bench, who: &IdentityPrompt) -> Result<Option<IdentityTokens>, Fault> {
     if bench.models.pack.files(ModelRole::IpAdapter).next().is_none() {
         return Ok(None);
     }
@@ -125,12 +122,6 @@ impl Take<'_> {
         self.at += 1;
         Ok(())
     }
-
-    fn thumbnail(&mut self) -> RgbImage {
-        let frame = self.middle.take().unwrap_or_default();
-        let height = (THUMBNAIL * frame.height()).checked_div(frame.width()).unwrap_or(0).max(1);
-        imageops::resize(&frame, THUMBNAIL, height, imageops::FilterType::Triangle)
-    }
 }
 
 const fn strength(spec: &GenerateSpec) -> f32 {
@@ -141,7 +132,7 @@ const fn strength(spec: &GenerateSpec) -> f32 {
 }
 
 /// The size that the model was trained at whose shape is nearest to what is asked.
-fn nearest_shape(sizes: &[(u32, u32)], asked: Pixels) -> Pixels {
+pub(super) fn nearest_shape(sizes: &[(u32, u32)], asked: Pixels) -> Pixels {
     let shape = |width: u32, height: u32| (f64::from(width) / f64::from(height)).ln();
     let far = |&(width, height): &(u32, u32)| (shape(width, height) - shape(asked.width, asked.height)).abs();
     let nearest = sizes.iter().copied().min_by(|a, b| far(a).total_cmp(&far(b)));

@@ -6,12 +6,13 @@ mod calibrate;
 mod doors;
 mod generate;
 mod profile;
+mod repair;
 mod validate;
 
 use greenroom_artifacts::ArtifactStore;
 use greenroom_domain::{CharacterCalibration, Digest, Problem, ProblemKind, Spec, TaskOutput};
 use greenroom_identity::Profile;
-use image::RgbImage;
+use image::{RgbImage, imageops};
 use std::{
     io::Cursor,
     ops::ControlFlow,
@@ -45,6 +46,7 @@ pub(crate) fn run(bench: &mut Bench, spec: Spec, progress: &mut Progress<'_>) ->
         Spec::Profile(spec) => profile::run(bench, &spec, progress),
         Spec::Calibrate(spec) => calibrate::run(bench, &spec, progress),
         Spec::Generate(spec) => generate::run(bench, &spec, scratch.path(), progress),
+        Spec::Repair(spec) => repair::run(bench, &spec, scratch.path(), progress),
         Spec::Validate(spec) => validate::run(bench, &spec, scratch.path(), progress),
         Spec::Assemble(spec) => assemble::run(bench, &spec, scratch.path(), progress),
         Spec::Breakdown { .. } => {
@@ -53,6 +55,9 @@ pub(crate) fn run(bench: &mut Bench, spec: Spec, progress: &mut Progress<'_>) ->
         }
     }
 }
+
+/// Width of a take's thumbnail, pixels.
+const THUMBNAIL: u32 = 384;
 
 /// A reference picture of more bytes is refused.
 const PICTURE_LIMIT: u64 = 64 << 20;
@@ -98,6 +103,12 @@ impl Bench {
         let mut bytes = Cursor::new(Vec::new());
         picture.write_to(&mut bytes, image::ImageFormat::Png)?;
         Ok(self.runtime.block_on(self.artifacts.put_bytes(bytes.into_inner().into()))?)
+    }
+
+    /// Keeps a frame as a take's thumbnail.
+    fn keep_thumbnail(&self, frame: &RgbImage) -> Result<Digest, Fault> {
+        let height = (THUMBNAIL * frame.height()).checked_div(frame.width()).unwrap_or(0).max(1);
+        self.keep_png(&imageops::resize(frame, THUMBNAIL, height, imageops::FilterType::Triangle))
     }
 
     fn keep_json<T: serde::Serialize>(&self, value: &T) -> Result<Digest, Fault> {
