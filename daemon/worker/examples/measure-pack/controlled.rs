@@ -44,18 +44,10 @@ pub(crate) fn measure(models: &mut Models, truth: &Truth, cast: &Cast, drawings:
 fn request(models: &Models, guide: &Guide, number: usize, embedding: Vec<f32>, picture: &RgbImage) -> Request {
     let pack = &models.pack.diffusion;
     Request {
-        prompt: guide.text.clone(),
         negative: pack.negative.clone(),
-        seed: Seed(number as u64).derive("guide", 0).0,
-        width: picture.width(),
-        height: picture.height(),
-        steps: pack.steps,
-        sampler: None,
         guidance: pack.guidance,
-        start: None,
         identity: Some(IdentityTokens { embedding, scale: pack.identity_scale }),
-        people: Vec::new(),
-        control: None,
+        ..Request::new(&guide.text, Seed(number as u64).derive("guide", 0).0, picture.dimensions(), pack.steps)
     }
 }
 
