@@ -1,6 +1,7 @@
 //! Scripts go in, films come out; equal work is done once.
 
 use greenroom_domain::ShotKey;
+use greenroom_proto::v1;
 use greenroom_tests::{CLOSE_MARA, CLOSE_TOBIN, Farm, cast_folder, digest, greenroom, of_kind, shot_file};
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path, process::Output};
@@ -97,4 +98,22 @@ async fn a_push_is_answered_once_and_a_changed_shot_leaves_the_others() {
     assert_eq!(take(&new, 0), take(&old, 0));
     assert_ne!(take(&new, 1), take(&old, 1));
     assert_eq!(new["shots"][0]["shot"], ShotKey { scene: 1, shot: 1 }.to_string());
+}
+
+#[tokio::test]
+async fn a_face_that_is_rejected_is_repaired_and_everybody_is_told() {
+    let farm = Farm::start().await;
+    let strict = v1::Settings { gate: Some(1.0), retries: Some(1), ..v1::Settings::default() };
+    let lab = farm.project_with("strict", strict).await;
+    lab.cast().await;
+    let job = lab.film("close.toml", &shot_file("Close", &[CLOSE_MARA])).await;
+    let kinds: Vec<_> = job.tasks.iter().map(|task| (task.kind.as_str(), task.take)).collect();
+    assert!(kinds.contains(&("generate", 1)) && kinds.contains(&("repair", 2)), "{kinds:?}");
+    let (report, _) = lab.report(&job).await;
+    let takes = &report["shots"][0]["takes"];
+    assert_eq!(takes[1]["repair"]["of"], 1);
+    let (face, was) = (&takes[1]["repair"]["faces"][0], &takes[0]["verdict"]["characters"][0]);
+    assert_eq!((&face["character"], &face["p10_before"]), (&Value::from("MARA"), &was["p10"]));
+    assert_ne!(takes[1]["video"], takes[0]["video"]);
+    assert!(report["timings"]["repair"].as_f64().unwrap() > 0.0);
 }

@@ -165,7 +165,7 @@ impl Progress {
         let node = |kind| of_shot().find(|node| node.task.take == take && node.task.kind == kind);
         let label = shot.to_owned();
         let stopped = of_shot().find(|node| matches!(&node.task.state[..], "failed" | "cancelled"));
-        let (stage, fraction, text) = match (node("generate"), node("validate")) {
+        let (stage, fraction, text) = match (node("generate").or_else(|| node("repair")), node("validate")) {
             _ if stopped.is_some() => (Stage::Stopped, 0.0, stopped.map_or_else(String::new, Node::words)),
             (_, Some(check)) if check.task.state == "done" => (self.verdict(&check.task), 1.0, check.task.note.clone()),
             (_, Some(check)) if check.task.state == "leased" => {
@@ -228,6 +228,7 @@ impl Node {
         match (&self.task.state[..], &self.task.kind[..]) {
             _ if !said.is_empty() => said.clone(),
             ("leased", "generate") => "generating".to_owned(),
+            ("leased", "repair") => "repairing".to_owned(),
             ("leased", "validate") => "checking faces".to_owned(),
             ("leased", "profile") => "looking at the references".to_owned(),
             ("leased", "calibrate") => "comparing with strangers".to_owned(),
@@ -282,6 +283,16 @@ mod tests {
         assert_eq!(after(5).1, Stage::Rejected);
         assert_eq!(after(7), (2, Stage::Waiting, "MARA: p10 IDR 0.61 is below the gate 0.75".into()));
         assert_eq!(after(10), (2, Stage::Accepted, "accepted: MARA p10 IDR 0.84".into()));
+    }
+
+    #[test]
+    fn a_repair_is_shown_as_the_making_of_its_take() {
+        let mut story = two_takes()[..5].to_vec();
+        story.push(task_event(12, task("r2", "repair", "1-1", 2, "leased", "repairing MARA in take 1")));
+        story.push(progress("r2", 0.5, "MARA: face 2 of 4"));
+        assert_eq!(shot_row(&story), (2, Stage::Making, "MARA: face 2 of 4".into()));
+        story.push(task_event(14, task("r2", "repair", "1-1", 2, "done", "")));
+        assert_eq!(shot_row(&story), (2, Stage::Checking, "waiting for its check".into()));
     }
 
     #[test]

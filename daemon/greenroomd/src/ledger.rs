@@ -3,7 +3,7 @@
 mod character;
 
 use greenroom_domain::{
-    CharacterState, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Problem, ProblemKind, Task,
+    CharacterState, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Problem, ProblemKind, Spec, Task,
     TaskError, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, TransitionError, WorkerId,
 };
 use greenroom_schedule::{Next, ScriptPlan, settle};
@@ -269,6 +269,19 @@ pub(crate) fn note(task: &Task) -> Option<String> {
         TaskState::Done { output: TaskOutput::Verdict { verdict, .. }, .. } => Some(verdict.to_string()),
         TaskState::Done { reused: true, .. } => Some("reused".into()),
         TaskState::Failed { problem, .. } => Some(problem.to_string()),
+        TaskState::Ready { .. } | TaskState::Leased(_) => why(task),
+        _ => None,
+    }
+}
+
+/// Why a further take of a shot is made.
+fn why(task: &Task) -> Option<String> {
+    match task.spec.as_ref()? {
+        Spec::Repair(spec) => {
+            let names: Vec<_> = spec.faces.iter().map(|face| face.character.as_str()).collect();
+            Some(format!("repairing {} in take {}", names.join(" and "), spec.of))
+        }
+        Spec::Generate(spec) if spec.take > 1 => Some("a new seed".into()),
         _ => None,
     }
 }

@@ -14,7 +14,7 @@ pub use compile::{ScriptPlan, compile_calibrate, compile_profile, compile_script
 pub use plan::{Action, Held, Holder, Ready, Snapshot, WorkerView, plan};
 pub use retry::{Remedy, retry};
 pub use settle::{Next, settle};
-pub use takes::{Made, Take, best_take, nearness, takes};
+pub use takes::{Made, Take, best_take, counts, nearness, takes};
 
 #[cfg(test)]
 mod fixture;

@@ -49,25 +49,30 @@ pub fn takes(tasks: &[Task], shot: ShotKey) -> Vec<Take<'_>> {
     takes
 }
 
-/// The take that goes into the episode: the accepted one, else the one that came [nearest](nearness); of equals the earliest.
-///
-/// A repair that was not accepted stands behind the take that it repaired, unless it raised the nearness by more than twice
-/// `seed_noise`, which is what chance alone may do: else a take whose faces were touched for nothing would go in.
+/// The take that goes into the episode: the accepted one, else of those that [count](counts) the one that came
+/// [nearest](nearness); of equals the earliest.
 #[must_use]
 pub fn best_take<'a>(takes: &[Take<'a>], seed_noise: f32) -> Option<Take<'a>> {
-    let counts = |take: &&Take<'_>| match take.made {
+    let rank = |take: &Take<'_>| (take.verdict.decision.is_accept(), nearness(take.verdict));
+    takes.iter().filter(|take| counts(take, takes, seed_noise)).copied().reduce(|best, next| {
+        let (a, b) = (rank(&best), rank(&next));
+        if b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).is_gt() { next } else { best }
+    })
+}
+
+/// Whether a take may stand for its shot. A repair that was not accepted does only if it raised the nearness of the take that it
+/// repaired by more than twice `seed_noise`, which is what chance alone may do: else a take whose faces were touched for
+/// nothing would go in.
+#[must_use]
+pub fn counts(take: &Take<'_>, takes: &[Take<'_>], seed_noise: f32) -> bool {
+    match take.made {
         Made::Generated => true,
         Made::Repaired { .. } if take.verdict.decision.is_accept() => true,
         Made::Repaired { of } => {
             let parent = takes.iter().find(|parent| parent.number == of);
             parent.is_none_or(|parent| nearness(take.verdict) - nearness(parent.verdict) > 2.0 * seed_noise)
         }
-    };
-    let rank = |take: &Take<'_>| (take.verdict.decision.is_accept(), nearness(take.verdict));
-    takes.iter().filter(counts).copied().reduce(|best, next| {
-        let (a, b) = (rank(&best), rank(&next));
-        if b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).is_gt() { next } else { best }
-    })
+    }
 }
 
 /// How near a take came to its gate: the mean p10 IDR of the expected characters, a face that was not found counting as −1.

@@ -1,6 +1,7 @@
 //! The gate at its decision on clips: who passes, who does not, who is who, on characters that nothing was tuned on.
 //!
-//! The pack's recipe draws the clips, the worker's example `measure-gate` judges them with the code that ships.
+//! The pack's recipe draws the clips, the worker's example `measure-gate` judges them with the code that ships. Then its example
+//! `measure-repair` makes frames of other characters and repairs those that the gate rejects.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,14 @@ use tempfile::TempDir;
 use super::{Figure, example, pack};
 
 /// What the figures are to reach.
-const GOALS: &[(&str, &str)] = &[("far", "<= 0.001"), ("tar", ">= 0.95"), ("assignment_accuracy", ">= 0.99")];
+const GOALS: &[(&str, &str)] = &[
+    ("far", "<= 0.001"),
+    ("tar", ">= 0.95"),
+    ("assignment_accuracy", ">= 0.99"),
+    ("repair_rate", ">= 0.6"),
+    ("repair_frames", ">= 100"),
+    ("repair_characters", ">= 20"),
+];
 
 /// Which pack, and on how many characters.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,6 +38,18 @@ pub(crate) struct Options {
     /// The first character's seed; another than the recipe's held-out ones only to choose settings on (1000000).
     #[arg(long, value_name = "SEED")]
     first: Option<u32>,
+    /// Characters that frames are made of, to be repaired where they are rejected.
+    #[arg(long, default_value_t = 24, value_name = "N")]
+    characters: u32,
+    /// Rejected frames that are repaired; 0 leaves repair out.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    frames: u32,
+    /// Only what concerns repair.
+    #[arg(long)]
+    only_repair: bool,
+    /// A picture of the frames before and after their repair, to look at.
+    #[arg(long, value_name = "FILE.png")]
+    sheet: Option<PathBuf>,
 }
 
 /// Each figure goes to `say` as soon as it is known.
@@ -37,6 +57,21 @@ pub(super) fn figures(root: &Path, options: &Options, say: &mut dyn FnMut(&Figur
     let folder = options.pack.clone().unwrap_or_else(|| root.join("packaging/packs/puppet"));
     let folder = folder.canonicalize().with_context(|| format!("open pack {}", folder.display()))?;
     let recipe = root.join(pack::read(&folder)?.recipe);
+    let mut say = |figure: Figure| say(&figure.with_goal(GOALS));
+    if !options.only_repair {
+        clips(root, &folder, &recipe, options, &mut say)?;
+    }
+    if options.frames > 0 { repairs(root, &folder, &recipe, options, &mut say) } else { Ok(()) }
+}
+
+/// Who passes, who does not, who is who.
+fn clips(
+    root: &Path,
+    pack: &Path,
+    recipe: &Path,
+    options: &Options,
+    say: &mut dyn FnMut(Figure),
+) -> anyhow::Result<()> {
     let drawings = TempDir::with_prefix("greenroom-measure-")?;
     let [identities, scenes, softened] = [options.identities, options.scenes, options.softened].map(|n| n.to_string());
     let mut arguments = vec!["--ids", &identities, "--scenes", &scenes];
@@ -44,7 +79,25 @@ pub(super) fn figures(root: &Path, options: &Options, say: &mut dyn FnMut(&Figur
     if let Some(first) = &first {
         arguments.extend(["--first", first]);
     }
-    example::draw(&recipe, "puppet.gate", drawings.path(), &arguments)?;
-    let mut say = |figure: Figure| say(&figure.with_goal(GOALS));
-    example::run(root, "measure-gate", &folder, drawings.path(), &["--softened", &softened], &mut say)
+    example::draw(recipe, "puppet.gate", drawings.path(), &arguments)?;
+    example::run(root, "measure-gate", pack, drawings.path(), &["--softened", &softened], say)
+}
+
+/// How many frames that were rejected pass after one repair.
+fn repairs(
+    root: &Path,
+    pack: &Path,
+    recipe: &Path,
+    options: &Options,
+    say: &mut dyn FnMut(Figure),
+) -> anyhow::Result<()> {
+    let drawings = TempDir::with_prefix("greenroom-measure-")?;
+    let [characters, frames] = [options.characters, options.frames].map(|n| n.to_string());
+    example::draw(recipe, "puppet.heldout", drawings.path(), &["--ids", &characters, "--characters", &characters])?;
+    let sheet = options.sheet.as_ref().map(|sheet| sheet.display().to_string());
+    let mut arguments = vec!["--frames", &frames[..]];
+    if let Some(sheet) = &sheet {
+        arguments.extend(["--sheet", sheet]);
+    }
+    example::run(root, "measure-repair", pack, drawings.path(), &arguments, say)
 }

@@ -39,13 +39,15 @@ impl Lines {
 fn task_words(task: &v1::Task) -> Option<String> {
     let again = if task.attempts > 1 { format!(", attempt {}", task.attempts) } else { String::new() };
     Some(match (&task.state[..], &task.kind[..]) {
+        ("leased", "generate" | "repair") if !task.note.is_empty() => format!("{}{again}", task.note),
         ("leased", "generate") => format!("generating{again}"),
+        ("leased", "repair") => format!("repairing{again}"),
         ("leased", "validate") => format!("checking faces{again}"),
         ("leased", "profile") => format!("looking at the references{again}"),
         ("leased", "calibrate") => format!("comparing with strangers{again}"),
         ("leased", "assemble") => format!("cutting clips together{again}"),
         ("done", "validate") => task.note.clone(),
-        ("done", "generate" | "breakdown") if task.note.is_empty() => return None,
+        ("done", "generate" | "repair" | "breakdown") if task.note.is_empty() => return None,
         ("done", _) if task.note.is_empty() => "done".to_owned(),
         ("done", _) => format!("done, {}", task.note),
         ("failed", _) => format!("failed: {}", task.note),
@@ -81,8 +83,15 @@ mod tests {
                 5,
                 task("v", "validate", "1-1", 1, "done", "unscored: MARA: no face found in any sampled frame"),
             ),
-            task_event(6, task("w", "validate", "1-1", 2, "done", "accepted: MARA p10 IDR 0.84")),
-            task_event(7, task("w", "validate", "1-1", 2, "done", "accepted: MARA p10 IDR 0.84")),
+            task_event(6, task("h", "generate", "1-1", 2, "leased", "a new seed")),
+            task_event(
+                6,
+                task("x", "validate", "1-1", 2, "done", "rejected: MARA: p10 IDR 0.61 is below the gate 0.75"),
+            ),
+            task_event(6, task("r", "repair", "1-1", 3, "leased", "repairing MARA in take 2")),
+            task_event(6, task("r", "repair", "1-1", 3, "done", "")),
+            task_event(6, task("w", "validate", "1-1", 3, "done", "accepted: MARA p10 IDR 0.84")),
+            task_event(7, task("w", "validate", "1-1", 3, "done", "accepted: MARA p10 IDR 0.84")),
             task_event(8, task("a", "assemble", "", 0, "done", "reused")),
             job_event(9, "Hidden Lab", State::Draft, &["2-3", "3-1"]),
         ];
@@ -93,7 +102,10 @@ mod tests {
             "1-1      take 1  generating",
             "1-1      take 1  checking faces",
             "1-1      take 1  unscored: MARA: no face found in any sampled frame",
-            "1-1      take 2  accepted: MARA p10 IDR 0.84",
+            "1-1      take 2  a new seed",
+            "1-1      take 2  rejected: MARA: p10 IDR 0.61 is below the gate 0.75",
+            "1-1      take 3  repairing MARA in take 2",
+            "1-1      take 3  accepted: MARA p10 IDR 0.84",
             "assemble         done, reused",
             "Hidden Lab: finished with drafts: 2-3, 3-1",
         ];

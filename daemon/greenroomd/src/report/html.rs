@@ -6,7 +6,7 @@ use greenroom_domain::{Band, Calibration, Decision, Digest, Stranger, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{Report, ShotReport, TakeReport, people, reliability};
+use super::{Report, ShotReport, people, reliability, takes::TakeReport};
 use crate::farm::Farm;
 
 const STYLE: &str = include_str!("style.css");
@@ -95,6 +95,11 @@ fn take_card(report: &Report, shot: &ShotReport, take: &TakeReport, thumbnails: 
         div.take.(if Some(take.take) == shot.chosen_take { "chosen" } else { "other" }) {
             @if let Some(url) = thumbnails.get(&take.thumbnail) { img src=(url) alt=(format!("Take {}", take.take)); }
             p { b { "Take " (take.take) } " " span.chip.(class) { (word) } " " span.small { "seed " (take.seed.0) @if take.reused { ", reused" } @else { (format!(", {:.1} s", take.seconds)) } } }
+            @match &take.repair {
+                Some(repair) => p.small { (repair) },
+                None if take.take > 1 => p.small { "a new seed" },
+                None => {}
+            }
             @for reason in verdict.decision.reasons() { p.reason { (reason) } }
             @for c in verdict.characters.iter().filter(|c| c.expected) {
                 p.small {

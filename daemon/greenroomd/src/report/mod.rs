@@ -3,16 +3,18 @@
 mod html;
 mod people;
 mod reliability;
+mod takes;
 
 use greenroom_domain::{
-    CalibrationUsed, CharacterCalibration, Digest, Frames, Job, JobState, Pack, Problem, ProblemKind, Project, Seed,
-    Settings, ShotKey, Spec, Task, TaskKind, TaskOutput, TaskState, Verdict,
+    CalibrationUsed, CharacterCalibration, Digest, Frames, Job, JobState, Pack, Problem, ProblemKind, Project, Settings,
+    ShotKey, Task, TaskKind, TaskOutput, TaskState,
 };
-use greenroom_schedule::{ScriptPlan, best_take};
+use greenroom_schedule::{ScriptPlan, best_take, takes as seen_takes};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::{farm::Farm, ledger::LedgerError, push};
+use takes::TakeReport;
 
 /// A calibration of more bytes is none.
 const CALIBRATION_LIMIT: u64 = 1 << 20;
@@ -87,18 +89,6 @@ struct ShotReport {
 }
 
 #[derive(Debug, Serialize)]
-struct TakeReport {
-    take: u32,
-    seed: Seed,
-    video: Digest,
-    thumbnail: Digest,
-    verdict: Verdict,
-    /// Zero where an earlier equal take was taken over.
-    seconds: f64,
-    reused: bool,
-}
-
-#[derive(Debug, Serialize)]
 struct EpisodeReport {
     file: &'static str,
     digest: Digest,
@@ -155,7 +145,8 @@ fn report(project: &Project, job: &Job, pack: &Pack, plan: &ScriptPlan, tasks: &
     let models = pack.model.iter().map(|m| (m.file.clone(), m.sha256)).collect();
     let shots = plan.breakdown.scenes.iter().flat_map(|scene| {
         scene.shots.iter().map(|shot| {
-            let best = best_take(tasks, shot.key);
+            let (seen, noise) = (seen_takes(tasks, shot.key), plan.diffusion.repair.seed_noise);
+            let best = best_take(&seen, noise);
             ShotReport {
                 shot: shot.key,
                 heading: scene.heading.text.clone(),
@@ -166,9 +157,9 @@ fn report(project: &Project, job: &Job, pack: &Pack, plan: &ScriptPlan, tasks: &
                 expected: shot.expected.clone(),
                 prompt: shot.prompt.positive.clone(),
                 frames: shot.duration,
-                accepted: best.as_ref().is_some_and(|(_, verdict, _)| verdict.decision.is_accept()),
-                chosen_take: best.map(|(number, ..)| number),
-                takes: takes(tasks, shot.key),
+                accepted: best.is_some_and(|take| take.verdict.decision.is_accept()),
+                chosen_take: best.map(|take| take.number),
+                takes: takes::of(&seen, tasks, shot.key, noise),
             }
         })
     });
@@ -195,27 +186,6 @@ fn report(project: &Project, job: &Job, pack: &Pack, plan: &ScriptPlan, tasks: &
         }),
         timings: timings(tasks),
     }
-}
-
-fn takes(tasks: &[Task], shot: ShotKey) -> Vec<TakeReport> {
-    let of = |kind, take| tasks.iter().find(move |t| t.shot == Some(shot) && t.kind == kind && t.take == take);
-    let validated = tasks.iter().filter(|t| t.shot == Some(shot) && t.kind == TaskKind::Validate);
-    let mut takes: Vec<_> = validated
-        .filter_map(|validate| {
-            let generate = of(TaskKind::Generate, validate.take)?;
-            let (Some(Spec::Generate(spec)), Some(TaskOutput::Take { video, thumbnail, .. })) =
-                (&generate.spec, generate.output())
-            else {
-                return None;
-            };
-            let TaskOutput::Verdict { verdict, .. } = validate.output()? else { return None };
-            let TaskState::Done { seconds, reused, .. } = generate.state else { return None };
-            let (video, thumbnail, verdict) = (*video, *thumbnail, verdict.clone());
-            Some(TakeReport { take: spec.take, seed: spec.seed, video, thumbnail, verdict, seconds, reused })
-        })
-        .collect();
-    takes.sort_by_key(|t| t.take);
-    takes
 }
 
 /// `generate`, `generate/decode` …: the kind's leased time, and what the worker said it spent inside.

@@ -81,6 +81,7 @@ fn redraw(
     let count = runs.iter().map(|run| run.keyframes(&of_take).len()).sum::<usize>();
     let mut made = 0;
     for run in runs {
+        copy.until(run.frames.start)?;
         let mut between = Inbetween::new();
         for at in run.keyframes(&of_take) {
             let Some(frame) = frame(&mut ahead, at)? else { break };
@@ -91,10 +92,9 @@ fn redraw(
             };
             let face = timings.of("keyframes", || artist.paint(&frame, &run.face(at), &mut step))?;
             made += 1;
-            let segment = between.push(at, face)?;
             timings.of("frames", || {
-                copy.until(at.saturating_sub(segment.size_hint().0 as u64))?;
-                segment.into_iter().try_for_each(|face| copy.with(artist, run, &face))
+                let mut faces = between.push(at, face)?;
+                faces.try_for_each(|face| copy.with(artist, run, &face))
             })?;
         }
         if let Some(face) = between.finish() {
@@ -217,5 +217,74 @@ impl<'a> Artist<'a> {
             edge: EDGE,
         };
         (window, oval)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::validate::tests::{Stage, go};
+    use greenroom_domain::{Digest, Frames, IdentityPrompt, Prompt, Seed, Verdict};
+
+    const PORTRAIT: &str = "close shot of a young woman";
+
+    /// A repair of a take in which TOBIN stands where MARA is expected.
+    fn spec(stage: &Stage, video: Digest, verdict: &Verdict) -> RepairSpec {
+        let pack = &stage.bench.models.pack;
+        let how = &pack.diffusion.repair;
+        let mara = &stage.cast[0];
+        let identity =
+            IdentityPrompt { character: mara.character.clone(), profile: mara.profile, scale: how.identity_scale };
+        let (character, seen) = verdict.wrong_faces().remove(0);
+        let prompt = Prompt { positive: PORTRAIT.into(), ..Prompt::default() };
+        RepairSpec {
+            pack: pack.digest(),
+            shot: "1-1".parse().unwrap(),
+            take: 2,
+            of: 1,
+            video,
+            faces: vec![FaceRepair { character: character.into(), prompt, identity: Some(identity), seen }],
+            seed: Seed(1),
+            keyframes: Keyframing::Chain { every: Frames(12), strength: 0.5 },
+            crop: how.crop,
+            strength: how.strength,
+            steps: 6,
+            guidance: pack.diffusion.guidance,
+        }
+    }
+
+    fn frames(stage: &Stage, take: Digest) -> Vec<RgbImage> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("take.mkv");
+        stage.bench.fetch(take, &file).unwrap();
+        let mut reader = VideoReader::open(&file).unwrap();
+        std::iter::from_fn(|| reader.next_frame().unwrap()).map(|(_, frame)| frame).collect()
+    }
+
+    #[test]
+    fn the_face_becomes_hers_and_everything_else_stays_to_the_bit() {
+        let mut stage = Stage::new();
+        let old = stage.film(|_| [None, Some("cast/tobin/1.png")]);
+        let before = stage.judge(old, &["MARA"]);
+        let (spec, scratch) = (spec(&stage, old, &before), tempfile::tempdir().unwrap());
+        let made = run(&mut stage.bench, &spec, scratch.path(), &mut go).unwrap();
+        let TaskOutput::Take { video, keyframes, .. } = made else { panic!("{made:?}") };
+        assert_eq!(keyframes, 3);
+        let face = spec.faces[0].seen[0].bbox;
+        let (olds, news) = (frames(&stage, old), frames(&stage, video));
+        assert_eq!(olds.len(), news.len());
+        for (old, new) in olds.iter().zip(&news) {
+            let changed = old.enumerate_pixels().filter(|(x, y, pixel)| *pixel != new.get_pixel(*x, *y));
+            let changed: Vec<(f32, f32)> = changed.map(|(x, y, _)| (x as f32, y as f32)).collect();
+            let half = spec.crop / 2.0 * (face.x1 - face.x0).max(face.y1 - face.y0);
+            let (x, y) = ((face.x0 + face.x1) / 2.0, (face.y0 + face.y1) / 2.0);
+            assert!(changed.iter().all(|(px, py)| (px - x).abs() < half && (py - y).abs() < half));
+            let inside = |p: &&(f32, f32)| (face.x0..face.x1).contains(&p.0) && (face.y0..face.y1).contains(&p.1);
+            let share = changed.iter().filter(inside).count() as f32 / ((face.x1 - face.x0) * (face.y1 - face.y0));
+            assert!(share > 0.8, "{share} of the face has changed");
+        }
+        let cosine = |verdict: &Verdict| verdict.characters.iter().find(|c| c.expected).unwrap().cosine.unwrap().0;
+        let (was, is) = (cosine(&before), cosine(&stage.judge(video, &["MARA"])));
+        assert!(is > was + 0.1, "{was} → {is}");
     }
 }

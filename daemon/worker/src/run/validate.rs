@@ -92,7 +92,7 @@ fn seen(frame: u64, found: Vec<FoundFace>) -> Vec<SeenFace> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{models::Models, run::profile};
     use greenroom_artifacts::ArtifactStore;
@@ -122,19 +122,19 @@ mod tests {
     }
 
     /// A worker's bench with the shipped pack, and MARA and TOBIN profiled on it.
-    struct Stage {
-        bench: Bench,
-        cast: Vec<CastMember>,
+    pub(in crate::run) struct Stage {
+        pub(in crate::run) bench: Bench,
+        pub(in crate::run) cast: Vec<CastMember>,
         runtime: Runtime,
         folder: TempDir,
     }
 
-    fn go(_: f32, _: &str) -> ControlFlow<()> {
+    pub(in crate::run) fn go(_: f32, _: &str) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
     impl Stage {
-        fn new() -> Self {
+        pub(in crate::run) fn new() -> Self {
             let (runtime, folder) = (Runtime::new().unwrap(), TempDir::new().unwrap());
             let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/packs/puppet");
             let models = Models::open(&pack, Some(library()), 1).unwrap();
@@ -163,7 +163,7 @@ mod tests {
         }
 
         /// Films a second: for each frame the pictures on the left and on the right.
-        fn film(&self, shown: impl Fn(u64) -> [Option<&'static str>; 2]) -> Digest {
+        pub(in crate::run) fn film(&self, shown: impl Fn(u64) -> [Option<&'static str>; 2]) -> Digest {
             let path = self.folder.path().join("film.mkv");
             let mut writer = TakeWriter::create(&path, SIZE, Fps::FILM).unwrap();
             for number in 0..FRAMES {
@@ -179,7 +179,7 @@ mod tests {
             self.runtime.block_on(self.bench.artifacts.put_file(&path)).unwrap()
         }
 
-        fn judge(&mut self, take: Digest, expected: &[&str]) -> Verdict {
+        pub(in crate::run) fn judge(&mut self, take: Digest, expected: &[&str]) -> Verdict {
             let spec = ValidateSpec {
                 pack: self.bench.models.pack.digest(),
                 shot: "1-1".parse().unwrap(),
