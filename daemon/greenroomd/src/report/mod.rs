@@ -6,8 +6,8 @@ mod reliability;
 mod takes;
 
 use greenroom_domain::{
-    CalibrationUsed, CharacterCalibration, Digest, Frames, Job, JobState, Pack, Problem, ProblemKind, Project, Settings,
-    ShotKey, Task, TaskKind, TaskOutput, TaskState,
+    CalibrationUsed, CharacterCalibration, Digest, Frames, Job, JobState, Pack, Problem, ProblemKind, Project,
+    Settings, ShotKey, Task, TaskKind, TaskOutput, TaskState,
 };
 use greenroom_schedule::{ScriptPlan, best_take, takes as seen_takes};
 use serde::Serialize;

@@ -1,5 +1,4 @@
-//! Figures of the identity gate and of repair, on characters that no model of the pack was trained on; `cargo xtask measure
-//! gate` draws them and runs this.
+//! Figures of repair on characters that no model of the pack was trained on; `cargo xtask measure gate` draws them and runs this.
 //!
 //! An example of the worker that runs the worker's own tasks: its modules are compiled into this program as they are. One JSON
 //! line per figure on standard output, progress on standard error.
