@@ -103,6 +103,7 @@ pub(crate) fn rejected(p10: f32) -> Verdict {
         unscored: None,
         cosine: None,
         idr: None,
+        band: None,
     };
     let frames = [0, 12].map(|frame| FrameScore { frame, faces: vec![face.clone()] });
     Verdict { frames: frames.into(), ..faceless(p10) }
