@@ -36,6 +36,7 @@ pub(super) fn breakdown(mut breakdown: Breakdown, names: &BTreeSet<String>, mark
     for shot in breakdown.scenes.iter_mut().flat_map(|scene| &mut scene.shots) {
         if shows(shot, names) {
             shot.prompt = prompt(&shot.prompt, mark);
+            shot.portraits.clear();
         }
     }
     breakdown
@@ -43,8 +44,14 @@ pub(super) fn breakdown(mut breakdown: Breakdown, names: &BTreeSet<String>, mark
 
 /// A task of a shot with the person.
 pub(super) fn shot_task(mut task: Task, mark: usize) -> Task {
-    if let Some(Spec::Generate(spec)) = &mut task.spec {
-        spec.prompt = prompt(&spec.prompt, mark);
+    match &mut task.spec {
+        Some(Spec::Generate(spec)) => spec.prompt = prompt(&spec.prompt, mark),
+        Some(Spec::Repair(spec)) => {
+            for face in &mut spec.faces {
+                face.prompt = prompt(&face.prompt, mark);
+            }
+        }
+        _ => {}
     }
     task
 }
@@ -92,4 +99,28 @@ fn prompt(old: &Prompt, mark: usize) -> Prompt {
 fn problem() -> Problem {
     let remedy = "make a new character";
     Problem::new(ProblemKind::Gone, "profile character", SOMEBODY, "it was forgotten", remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_repair_does_not_say_how_the_person_looked() {
+        let digest = Digest::of(b"any");
+        let looks = json!({"positive": "close shot of a woman with a scar", "negative": ""});
+        let task = json!({
+            "id": "task_01890000000070008000000000000001", "job": "job_01890000000070008000000000000001",
+            "shot": "1-1", "take": 2, "kind": "repair", "epoch": 0, "failures": 0, "created": 0,
+            "state": {"state": "ready", "since": 0},
+            "spec": {
+                "kind": "repair", "pack": digest, "shot": "1-1", "take": 2, "of": 1, "video": digest, "seed": 1,
+                "keyframes": {"mode": "still"}, "crop": 2.0, "strength": 0.5, "steps": 16, "guidance": 2.5,
+                "faces": [{"character": "MARA", "prompt": looks, "identity": null, "seen": []}],
+            },
+        });
+        let told = serde_json::to_string(&shot_task(serde_json::from_value(task).unwrap(), 3)).unwrap();
+        assert!(told.contains("(forgotten 3)") && !told.contains("scar"), "{told}");
+    }
 }
