@@ -1830,7 +1830,7 @@ pub struct Task {
     /// `task_…`.
     #[prost(string, tag = "1")]
     pub uid: ::prost::alloc::string::String,
-    /// `profile`, `breakdown`, `generate`, `repair`, `validate`, `assemble`.
+    /// `profile`, `calibrate`, `breakdown`, `generate`, `repair`, `validate`, `assemble`.
     #[prost(string, tag = "2")]
     pub kind: ::prost::alloc::string::String,
     /// `2-3`, or empty.
