@@ -144,7 +144,9 @@ mod tests {
             match OVAL.distance(u, v) {
                 far if far >= OVAL.edge => assert_eq!(pixel, slope().get_pixel(x, y), "{x} {y}"),
                 near if near <= 1.0 => assert_eq!(pixel.0, [255, 0, 0], "{x} {y}"),
-                _ => assert_ne!(pixel, slope().get_pixel(x, y), "{x} {y}"),
+                // At the outermost the weight is too little to change a value.
+                middle if middle < 1.3 => assert_ne!(pixel, slope().get_pixel(x, y), "{x} {y}"),
+                _ => {}
             }
         }
     }
