@@ -278,8 +278,9 @@ pub(crate) fn note(task: &Task) -> Option<String> {
 fn why(task: &Task) -> Option<String> {
     match task.spec.as_ref()? {
         Spec::Repair(spec) => {
-            let names: Vec<_> = spec.faces.iter().map(|face| face.character.as_str()).collect();
-            Some(format!("repairing {} in take {}", names.join(" and "), spec.of))
+            let doubles = spec.figures.iter().map(|figure| format!("removing a second {}", figure.character));
+            let faces = spec.faces.iter().map(|face| format!("repairing {}", face.character));
+            Some(format!("{} in take {}", doubles.chain(faces).collect::<Vec<_>>().join(" and "), spec.of))
         }
         Spec::Generate(spec) if spec.take > 1 => Some("a new seed".into()),
         _ => None,

@@ -44,7 +44,7 @@ pub use pack::{
 };
 pub use problem::{Problem, ProblemKind};
 pub use project::{Project, Settings};
-pub use repair::{FaceAt, FaceRepair, RepairDefaults, RepairSpec};
+pub use repair::{FaceAt, FaceRepair, FigureRemoval, Mendable, RepairDefaults, RepairSpec};
 pub use scoring::Scoring;
 pub use script::{
     Breakdown, CameraMove, Framing, Heading, Line, PersonCaption, Prompt, Scene, Setting, Shot, ShotKey, TimeOfDay,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Box2, Digest, FrameScore, IdentityPrompt, Keyframing, Prompt, Reason, Seed, ShotKey, Verdict};
+use crate::{Box2, Digest, FaceScore, FrameScore, IdentityPrompt, Keyframing, Prompt, Reason, Seed, ShotKey, Verdict};
 
 /// How faces are made anew with a pack; what is left out is the default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct RepairDefaults {
     pub strength: f32,
     /// Weight of the identity tokens, above that of a take.
     pub identity_scale: f32,
+    /// From so many noises a face is made anew in one frame, 1 to 16; the one that comes nearest to the character's references
+    /// makes the take.
+    pub candidates: u32,
     /// How much a take's p10 IDR changes by its seed alone (standard deviation over seeds of one prompt). A repair that
     /// stays below the gate counts only if it raised p10 by more than twice this.
     pub seed_noise: f32,
@@ -24,7 +27,7 @@ pub struct RepairDefaults {
 impl Default for RepairDefaults {
     /// What is known of large models: a repair at full resolution raises the cosine by 0.09, seeds alone by 0.044.
     fn default() -> Self {
-        Self { crop: 2.0, strength: 0.6, identity_scale: 1.4, seed_noise: 0.044 }
+        Self { crop: 2.0, strength: 0.6, identity_scale: 1.4, candidates: 4, seed_noise: 0.044 }
     }
 }
 
@@ -37,6 +40,9 @@ impl RepairDefaults {
 
     /// What is wrong with it, if anything.
     pub(crate) fn fault(&self) -> Option<String> {
+        if !(1..=16).contains(&self.candidates) {
+            return Some("diffusion.repair.candidates must be from 1 to 16".into());
+        }
         let ranges = [
             ("crop", self.crop, 1.6..=2.2),
             ("strength", self.strength, f32::MIN_POSITIVE..=1.0),
@@ -68,18 +74,33 @@ pub struct RepairSpec {
     pub video: Digest,
     /// Whose faces, one after another.
     pub faces: Vec<FaceRepair>,
+    /// Before them, figures that are painted away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<FigureRemoval>,
     /// All noise derives from this.
     pub seed: Seed,
     /// Where that take's keyframes lie: faces are made anew there, and moved in between.
     pub keyframes: Keyframing,
     /// See [`RepairDefaults::crop`].
     pub crop: f32,
-    /// See [`RepairDefaults::strength`].
+    /// See [`RepairDefaults::strength`]. A figure is painted away from noise alone.
     pub strength: f32,
+    /// See [`RepairDefaults::candidates`].
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub candidates: u32,
     /// Sampler steps of a picture from noise.
     pub steps: u32,
     /// Classifier-free guidance scale.
     pub guidance: f32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 /// One character whose face is made anew.
@@ -95,6 +116,19 @@ pub struct FaceRepair {
     pub seen: Vec<FaceAt>,
 }
 
+/// Somebody who is one too many.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FigureRemoval {
+    /// Whose double it is, for messages.
+    pub character: String,
+    /// The caption of the place with nobody in it.
+    pub prompt: Prompt,
+    /// Where the verdict saw its face, by frame, rising.
+    pub seen: Vec<FaceAt>,
+    /// Where it saw the character itself, who stays.
+    pub beside: Vec<FaceAt>,
+}
+
 /// A face in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaceAt {
@@ -104,29 +138,74 @@ pub struct FaceAt {
     pub bbox: Box2,
 }
 
-impl Verdict {
-    /// Whose faces would have to be others for the take to pass, and where they were seen. Empty where that would not do:
-    /// nothing is wrong with a face, or something else is too (a face is missing, or there is one too many).
+/// What a repair would change in a take.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mendable<'a> {
+    /// Whose faces would have to be others, and where they were seen.
+    pub faces: Vec<(&'a str, Vec<FaceAt>)>,
+    /// Whose doubles would have to go, where they were seen, and where the character itself.
+    pub figures: Vec<(&'a str, Vec<FaceAt>, Vec<FaceAt>)>,
+}
+
+impl Mendable<'_> {
+    /// Whether there is nothing to do.
     #[must_use]
-    pub fn wrong_faces(&self) -> Vec<(&str, Vec<FaceAt>)> {
-        let wrong = self.decision.reasons().iter().map(|reason| match reason {
-            Reason::IdentityBelowGate { character, .. } | Reason::WrongCharacter { expected: character, .. } => {
-                Some((character.as_str(), self.seen(character))).filter(|(_, seen)| !seen.is_empty())
+    pub fn is_empty(&self) -> bool {
+        self.faces.is_empty() && self.figures.is_empty()
+    }
+}
+
+impl Verdict {
+    /// What would have to change for the take to pass. Empty where a repair would not do: nothing is wrong with a face, or
+    /// something else is too (a face is missing, or cannot be compared).
+    #[must_use]
+    pub fn mendable(&self) -> Mendable<'_> {
+        let mut found = Mendable::default();
+        for reason in self.decision.reasons() {
+            let known = match reason {
+                Reason::IdentityBelowGate { character, .. } | Reason::WrongCharacter { expected: character, .. } => {
+                    let seen = self.seen(|face| is(face, character));
+                    let known = !seen.is_empty();
+                    found.faces.push((character, seen));
+                    known
+                }
+                Reason::SecondFace { character, frame } => {
+                    let person = self.double_in(*frame);
+                    let seen = self.seen(|face| Some(face.person) == person && face.character.is_none());
+                    let known = person.is_some();
+                    found.figures.push((character, seen, self.seen(|face| is(face, character))));
+                    known
+                }
+                Reason::FaceMissing { .. } | Reason::NoLikeReference { .. } => false,
+            };
+            if !known {
+                return Mendable::default();
             }
-            Reason::FaceMissing { .. } | Reason::SecondFace { .. } | Reason::NoLikeReference { .. } => None,
-        });
-        wrong.collect::<Option<_>>().unwrap_or_default()
+        }
+        found
     }
 
-    /// Where a character was seen, or somebody in its place.
-    fn seen(&self, character: &str) -> Vec<FaceAt> {
+    /// Of the faces of a frame that are nobody's, the person that looks most like somebody of the cast.
+    fn double_in(&self, frame: u64) -> Option<u32> {
+        let frame = self.frames.iter().find(|f| f.frame == frame)?;
+        let nobodys = frame.faces.iter().filter(|face| face.character.is_none() && face.stands_for.is_none());
+        let cosine = |face: &FaceScore| face.cosine.map_or(f32::MIN, |cosine| cosine.0);
+        nobodys.max_by(|a, b| cosine(a).total_cmp(&cosine(b))).map(|face| face.person)
+    }
+
+    /// In which frames such a face was seen, and where.
+    fn seen(&self, wanted: impl Fn(&FaceScore) -> bool) -> Vec<FaceAt> {
         let at = |frame: &FrameScore| {
-            let is = |name: &Option<String>| name.as_deref() == Some(character);
-            let face = frame.faces.iter().find(|face| is(&face.character) || is(&face.stands_for))?;
+            let face = frame.faces.iter().find(|face| wanted(face))?;
             Some(FaceAt { frame: frame.frame, bbox: face.bbox })
         };
         self.frames.iter().filter_map(at).collect()
     }
+}
+
+/// Whether a face is a character's, or in its place.
+fn is(face: &FaceScore, character: &str) -> bool {
+    [&face.character, &face.stands_for].into_iter().any(|name| name.as_deref() == Some(character))
 }
 
 #[cfg(test)]

@@ -139,6 +139,10 @@ pub struct Shot {
     /// Of each expected character the caption of a close picture of it alone, for its face to be repaired by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub portraits: Vec<PersonCaption>,
+    /// The caption of the place with nobody in it, for figures that are too many to be painted away by. Shots of before it was
+    /// kept have none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub vacant: String,
 }
 
 /// How near the camera is.

@@ -6,9 +6,9 @@
 //! ```
 
 use greenroom_domain::{
-    Breakdown, CalibrateSpec, CastMember, DiffusionDefaults, Digest, FaceRepair, Frames, Framing, GenerateSpec,
-    IdentityPrompt, JobId, Keyframing, LeaseEpoch, Pixels, ProfileSpec, Prompt, RepairSpec, Settings, Shot, ShotKey,
-    Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp,
+    Breakdown, CalibrateSpec, CastMember, DiffusionDefaults, Digest, FaceRepair, FigureRemoval, Frames, Framing,
+    GenerateSpec, IdentityPrompt, JobId, Keyframing, LeaseEpoch, Pixels, ProfileSpec, Prompt, RepairSpec, Settings,
+    Shot, ShotKey, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -125,12 +125,19 @@ impl ScriptPlan {
 
     /// What a repair of an earlier take is made from.
     pub(crate) fn repair(&self, shot: &Shot, take: u32, of: &Take<'_>) -> RepairSpec {
-        let how = &self.diffusion.repair;
+        let (how, mendable) = (&self.diffusion.repair, of.verdict.mendable());
+        let caption = |positive| Prompt { positive, negative: shot.prompt.negative.clone(), people: vec![] };
         let face = |(character, seen): (&str, _)| FaceRepair {
             character: character.to_owned(),
-            prompt: Prompt { negative: shot.prompt.negative.clone(), ..portrait(shot, character) },
+            prompt: caption(portrait(shot, character)),
             identity: self.identity(character).map(|who| IdentityPrompt { scale: how.identity_scale, ..who }),
             seen,
+        };
+        let figure = |(character, seen, beside): (&str, _, _)| FigureRemoval {
+            character: character.to_owned(),
+            prompt: caption(shot.vacant.clone()),
+            seen,
+            beside,
         };
         RepairSpec {
             pack: self.pack,
@@ -138,11 +145,13 @@ impl ScriptPlan {
             take,
             of: of.number,
             video: of.video,
-            faces: of.verdict.wrong_faces().into_iter().map(face).collect(),
+            faces: mendable.faces.into_iter().map(face).collect(),
+            figures: mendable.figures.into_iter().map(figure).collect(),
             seed: self.settings.seed.derive(&format!("shot {}", shot.key), take),
             keyframes: self.keyframes(shot),
             crop: how.crop,
             strength: how.strength,
+            candidates: how.candidates,
             steps: self.diffusion.steps,
             guidance: self.diffusion.guidance,
         }
@@ -172,10 +181,10 @@ impl ScriptPlan {
 }
 
 /// The caption of a close picture of a character; shots that were broken down before there were any have the shot's own.
-fn portrait(shot: &Shot, character: &str) -> Prompt {
+fn portrait(shot: &Shot, character: &str) -> String {
     let mut captions = shot.portraits.iter().chain(&shot.prompt.people);
     let caption = captions.find(|caption| caption.character == character).map(|caption| &caption.positive);
-    Prompt { positive: caption.unwrap_or(&shot.prompt.positive).clone(), ..Prompt::default() }
+    caption.unwrap_or(&shot.prompt.positive).clone()
 }
 
 fn blank(id: TaskId, job: JobId, kind: TaskKind, now: Timestamp) -> Task {
@@ -264,6 +273,18 @@ mod tests {
         assert_eq!(face.prompt.positive, "close shot of a woman");
         assert!(face.identity.as_ref().unwrap().scale > plan.diffusion.identity_scale);
         assert_eq!(face.seen.iter().map(|seen| seen.frame).collect::<Vec<_>>(), [0, 12]);
+    }
+
+    #[test]
+    fn a_double_is_painted_away_with_what_the_place_shows_and_the_character_stays() {
+        let plan = fixture::plan(1);
+        let shot = Shot { vacant: "wide shot, kitchen".into(), ..plan.breakdown.shots().next().unwrap().clone() };
+        let verdict = fixture::doubled();
+        let take = Take { number: 1, made: crate::Made::Generated, video: Digest::of(b"v"), verdict: &verdict };
+        let spec = plan.repair(&shot, 2, &take);
+        let [figure] = &spec.figures[..] else { panic!("one figure") };
+        assert_eq!(figure.prompt.positive, shot.vacant);
+        assert_eq!((figure.seen.len(), figure.beside.len(), spec.faces.len()), (2, 2, 0));
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(crate) fn plan(shots: u32) -> ScriptPlan {
         prompt: Prompt::default(),
         control: None,
         portraits: vec![],
+        vacant: String::new(),
     };
     let heading =
         Heading { text: "INT. LAB".into(), setting: Setting::Interior, place: "LAB".into(), time: TimeOfDay::Day };
@@ -107,6 +108,18 @@ pub(crate) fn rejected(p10: f32) -> Verdict {
     };
     let frames = [0, 12].map(|frame| FrameScore { frame, faces: vec![face.clone()] });
     Verdict { frames: frames.into(), ..faceless(p10) }
+}
+
+/// A rejection because somebody like MARA stands beside her.
+pub(crate) fn doubled() -> Verdict {
+    let mut verdict = rejected(0.8);
+    let reason = Reason::SecondFace { character: "MARA".into(), frame: 12 };
+    verdict.decision = Decision::Reject { reasons: vec![reason] };
+    for frame in &mut verdict.frames {
+        let double = FaceScore { person: 1, stands_for: None, ..frame.faces[0].clone() };
+        frame.faces.push(double);
+    }
+    verdict
 }
 
 /// A rejection that does not say where the face was.

@@ -124,6 +124,7 @@ impl Maker<'_> {
             prompt,
             control: None,
             portraits: self.captioner.portraits(&pictures),
+            vacant: self.captioner.vacant(&picture(None, "")),
         }
     }
 

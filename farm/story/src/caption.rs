@@ -77,6 +77,12 @@ impl<'a> Captioner<'a> {
         people.iter().map(close).collect()
     }
 
+    /// A caption of the picture's place with nobody in it: what is painted over a figure that is too many.
+    pub(crate) fn vacant(&self, picture: &Picture<'_>) -> String {
+        let vacant = Picture { person: None, clothing: &[], prose: "", framing: Framing::Establishing, ..*picture };
+        self.prompt(&vacant).positive
+    }
+
     /// The first alternative whose slots are all filled.
     fn part(&self, alternatives: &[String], sources: &Sources) -> Option<String> {
         let worn = |slot: &str| {

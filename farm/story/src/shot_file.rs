@@ -187,6 +187,7 @@ impl Entry {
         let people: Vec<_> = people.map(|name| (name.as_str(), Picture { person: looks(name), ..nobody })).collect();
         let prompt = captioner.group(&people, &Picture { person: shown.first().and_then(looks), ..nobody });
         let portraits = captioner.portraits(&people);
+        let vacant = captioner.vacant(&nobody);
         let action = (!self.action.is_empty()).then(|| (None, self.action.clone())).into_iter().collect();
         let draft = Draft { action, lines: dialogue.clone(), ..Draft::default() };
         let duration = direction.fps.frames_in(self.seconds.unwrap_or_else(|| draft.seconds()));
@@ -204,6 +205,7 @@ impl Entry {
             prompt,
             control: None,
             portraits,
+            vacant,
         })
     }
 }

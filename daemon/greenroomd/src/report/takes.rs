@@ -27,6 +27,9 @@ pub(super) struct RepairReport {
     of: u32,
     /// Whose faces were made anew.
     faces: Vec<RepairedFace>,
+    /// Whose doubles were painted away.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    doubles: Vec<String>,
     /// Whether it may stand for the shot: it was accepted, or rose by more than twice the noise of seeds.
     pub(super) counts: bool,
 }
@@ -73,17 +76,20 @@ fn repair(take: &Take<'_>, seen: &[Take<'_>], task: &Task, seed_noise: f32) -> O
         p10_after: p10(take.verdict, name),
     };
     let faces = spec.faces.iter().map(|repaired| face(&repaired.character)).collect();
-    Some(RepairReport { of, faces, counts: counts(take, seen, seed_noise) })
+    let doubles = spec.figures.iter().map(|figure| figure.character.clone()).collect();
+    Some(RepairReport { of, faces, doubles, counts: counts(take, seen, seed_noise) })
 }
 
 impl fmt::Display for RepairReport {
-    /// `repair of take 1: MARA p10 0.61 → 0.79`.
+    /// `repair of take 1: a second MARA painted away, MARA p10 0.61 → 0.79`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = |idr: Option<Idr>| idr.map_or_else(|| "not seen".to_owned(), |idr| format!("{:.2}", idr.0));
         let face = |face: &RepairedFace| {
             format!("{} p10 {} → {}", face.character, number(face.p10_before), number(face.p10_after))
         };
-        write!(f, "repair of take {}: {}", self.of, self.faces.iter().map(face).collect::<Vec<_>>().join(", "))?;
+        let doubles = self.doubles.iter().map(|name| format!("a second {name} painted away"));
+        let done: Vec<_> = doubles.chain(self.faces.iter().map(face)).collect();
+        write!(f, "repair of take {}: {}", self.of, done.join(", "))?;
         if self.counts { Ok(()) } else { f.write_str(", which chance alone may do") }
     }
 }
@@ -95,10 +101,11 @@ mod tests {
     #[test]
     fn a_repair_is_told_in_one_sentence() {
         let face = |after| RepairedFace { character: "MARA".into(), p10_before: Some(Idr(0.61)), p10_after: after };
-        let told =
-            |after: Option<f32>, counts| RepairReport { of: 1, faces: vec![face(after.map(Idr))], counts }.to_string();
+        let report = |faces, doubles, counts| RepairReport { of: 1, faces, doubles, counts }.to_string();
+        let told = |after: Option<f32>, counts| report(vec![face(after.map(Idr))], vec![], counts);
         assert_eq!(told(Some(0.789), true), "repair of take 1: MARA p10 0.61 → 0.79");
         assert_eq!(told(Some(0.62), false), "repair of take 1: MARA p10 0.61 → 0.62, which chance alone may do");
         assert_eq!(told(None, true), "repair of take 1: MARA p10 0.61 → not seen");
+        assert_eq!(report(vec![], vec!["MARA".into()], true), "repair of take 1: a second MARA painted away");
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Prompt {
     pub(crate) shot: String,
     /// The caption, in the pack's words.
     pub(crate) text: String,
+    place: String,
+    time: String,
 }
 
 #[derive(Deserialize)]
@@ -63,5 +65,10 @@ impl Prompt {
     /// The caption of the same from near, as a breakdown writes it for repairs.
     pub(crate) fn close(&self) -> String {
         self.text.strip_prefix(&self.shot).map_or_else(|| self.text.clone(), |rest| format!("close{rest}"))
+    }
+
+    /// The caption of its place with nobody in it, likewise.
+    pub(crate) fn vacant(&self) -> String {
+        format!("wide shot, {}, {}", self.place, self.time)
     }
 }

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use greenroom_domain::{
-    CameraMove, CastMember, CharacterScore, Decision, Digest, FaceRepair, Fps, Frames, GenerateSpec, IdentityPrompt,
-    Keyframing, Pixels, Prompt as Caption, RepairDefaults, RepairSpec, Settings, Spec, Verdict,
+    CameraMove, CastMember, CharacterScore, Decision, Digest, FaceRepair, FigureRemoval, Fps, Frames, GenerateSpec,
+    IdentityPrompt, Keyframing, Pixels, Prompt as Caption, RepairDefaults, RepairSpec, Settings, Spec, Verdict,
 };
 use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Weight of the identity, instead of the pack's.
     #[arg(long, value_name = "X")]
     identity_scale: Option<f32>,
+    /// Noises to choose from, instead of the pack's number.
+    #[arg(long, value_name = "N")]
+    candidates: Option<u32>,
     /// A picture of the frames before and after, to look at.
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
@@ -163,14 +166,23 @@ fn repair(
     options: &Options,
 ) -> Option<Spec> {
     let pack = &stage.bench.models.pack;
-    let RepairDefaults { crop, strength, identity_scale, .. } = pack.diffusion.repair;
+    let RepairDefaults { crop, strength, identity_scale, candidates, .. } = pack.diffusion.repair;
     let scale = options.identity_scale.unwrap_or(identity_scale);
-    let (character, seen) = before.wrong_faces().into_iter().next()?;
-    let face = FaceRepair {
+    let mendable = before.mendable();
+    if mendable.is_empty() {
+        return None;
+    }
+    let face = |(character, seen): (&str, _)| FaceRepair {
         character: character.to_owned(),
         prompt: caption(stage, prompt.close()),
         identity: Some(identity(who, scale)),
         seen,
+    };
+    let figure = |(character, seen, beside): (&str, _, _)| FigureRemoval {
+        character: character.to_owned(),
+        prompt: caption(stage, prompt.vacant()),
+        seen,
+        beside,
     };
     Some(Spec::Repair(RepairSpec {
         pack: pack.digest(),
@@ -178,11 +190,13 @@ fn repair(
         take: 2,
         of: 1,
         video: take,
-        faces: vec![face],
+        faces: mendable.faces.into_iter().map(face).collect(),
+        figures: mendable.figures.into_iter().map(figure).collect(),
         seed: seed("repair", 2),
         keyframes: Keyframing::Still,
         crop: options.crop.unwrap_or(crop),
         strength: options.strength.unwrap_or(strength),
+        candidates: options.candidates.unwrap_or(candidates),
         steps: pack.diffusion.steps,
         guidance: pack.diffusion.guidance,
     }))

@@ -19,6 +19,15 @@ pub(super) struct Track {
     boxes: Vec<Option<Box2>>,
 }
 
+/// Where somebody is in a frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Place {
+    /// The face that is made anew.
+    pub(super) face: Box2,
+    /// That of whoever stays.
+    pub(super) beside: Option<Box2>,
+}
+
 /// Frames in a row that show the face.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Run {
@@ -26,13 +35,15 @@ pub(super) struct Run {
     pub(super) frames: Range<u64>,
     /// One for each.
     boxes: Vec<Box2>,
+    /// For each the face of whoever stays, where it was found.
+    beside: Vec<Option<Box2>>,
     /// Whether frames without the face lie before and after.
     borders: (bool, bool),
 }
 
 impl Track {
     /// Adds the next frame with the faces that were found in it; `seen` is where the verdict saw the one that is looked for.
-    pub(super) fn add(&mut self, found: impl Iterator<Item = Box2>, seen: &[FaceAt]) {
+    pub(super) fn add(&mut self, found: &[Box2], seen: &[FaceAt]) {
         let frame = self.boxes.len() as u64;
         let after = seen.partition_point(|face| face.frame < frame);
         let known = seen.get(after).filter(|face| face.frame == frame).map(|face| face.bbox);
@@ -44,27 +55,31 @@ impl Track {
             (before, after) => before.or(after.copied()).map(|face| face.bbox),
         };
         let nearest = found
-            .filter_map(|face| there.map(|there| (face, overlap(&face, &there))))
+            .iter()
+            .filter_map(|face| there.map(|there| (*face, overlap(face, &there))))
             .filter(|(_, overlap)| *overlap >= SAME)
             .reduce(|best, next| if next.1 > best.1 { next } else { best });
         self.boxes.push(known.or(nearest.map(|(face, _)| face)));
     }
 
-    /// The runs of frames with the face, each box made steady.
-    pub(super) fn runs(mut self) -> Vec<Run> {
+    /// The runs of frames with the face, each box made steady, and who was beside it.
+    pub(super) fn runs(mut self, mut beside: Self) -> Vec<Run> {
         self.fill();
+        beside.fill();
         let mut runs: Vec<Run> = Vec::new();
         let last = self.boxes.len().saturating_sub(1) as u64;
         for (frame, found) in (0..).zip(&self.boxes) {
             let Some(found) = found else { continue };
+            let stays = beside.boxes.get(frame as usize).copied().flatten();
             match runs.last_mut().filter(|run| run.frames.end == frame) {
                 Some(run) => {
                     run.frames.end += 1;
                     run.boxes.push(*found);
+                    run.beside.push(stays);
                 }
                 None => {
                     let frames = frame..frame + 1;
-                    runs.push(Run { frames, boxes: vec![*found], borders: (frame > 0, false) });
+                    runs.push(Run { frames, boxes: vec![*found], beside: vec![stays], borders: (frame > 0, false) });
                 }
             }
         }
@@ -91,9 +106,10 @@ impl Track {
 }
 
 impl Run {
-    /// The face in one of its frames.
-    pub(super) fn face(&self, frame: u64) -> Box2 {
-        self.boxes[(frame - self.frames.start) as usize]
+    /// Where it is in one of its frames.
+    pub(super) fn at(&self, frame: u64) -> Place {
+        let number = (frame - self.frames.start) as usize;
+        Place { face: self.boxes[number], beside: self.beside[number] }
     }
 
     /// How much a repair counts in one of its frames, 0 to 1.
@@ -135,9 +151,21 @@ fn between(a: &Box2, b: &Box2, t: f32) -> Box2 {
 
 /// Shared part of two boxes, of both together.
 fn overlap(a: &Box2, b: &Box2) -> f32 {
-    let area = |b: &Box2| (b.x1 - b.x0).max(0.0) * (b.y1 - b.y0).max(0.0);
-    let shared = area(&Box2 { x0: a.x0.max(b.x0), y0: a.y0.max(b.y0), x1: a.x1.min(b.x1), y1: a.y1.min(b.y1) });
+    let shared = shared(a, b);
     shared / (area(a) + area(b) - shared).max(f32::MIN_POSITIVE)
+}
+
+/// Which share of one box lies in the other.
+pub(super) fn share_inside(a: &Box2, b: &Box2) -> f32 {
+    shared(a, b) / area(a).max(f32::MIN_POSITIVE)
+}
+
+fn shared(a: &Box2, b: &Box2) -> f32 {
+    area(&Box2 { x0: a.x0.max(b.x0), y0: a.y0.max(b.y0), x1: a.x1.min(b.x1), y1: a.y1.min(b.y1) })
+}
+
+fn area(b: &Box2) -> f32 {
+    (b.x1 - b.x0).max(0.0) * (b.y1 - b.y0).max(0.0)
 }
 
 #[cfg(test)]
@@ -156,9 +184,10 @@ mod tests {
             let error = if frame % 2 == 0 { 2.0 } else { -2.0 };
             let own = square(100.0 + 2.0 * frame as f32 + error);
             let found = (!missing(frame)).then_some(own).into_iter();
-            track.add([square(400.0)].into_iter().chain(found), if missing(0) { &seen[1..] } else { &seen });
+            let found: Vec<_> = [square(400.0)].into_iter().chain(found).collect();
+            track.add(&found, if missing(0) { &seen[1..] } else { &seen });
         }
-        track.runs()
+        track.runs(Track::default())
     }
 
     #[test]
@@ -166,7 +195,7 @@ mod tests {
         let runs = track(40, |frame| (10..13).contains(&frame));
         let [run] = runs.as_slice() else { panic!("{runs:?}") };
         assert_eq!((run.frames.clone(), run.borders), (0..40, (false, false)));
-        let off = |frame: u64| (run.face(frame).x0 - (100.0 + 2.0 * frame as f32)).abs();
+        let off = |frame: u64| (run.at(frame).face.x0 - (100.0 + 2.0 * frame as f32)).abs();
         assert!((6..34).all(|frame| off(frame) < 1.0), "{:?}", (0..40).map(off).collect::<Vec<_>>());
         assert!((0..40).all(|frame| run.share(frame) == 1.0));
         assert_eq!(run.keyframes(&[0, 12, 24, 36, 39]), [0, 12, 24, 36, 39]);
