@@ -9,13 +9,12 @@
 //! |---|---|
 //! | the impostors' median | 0 |
 //! | what 1 % of them exceed | 0.50 |
-//! | what 0.2 % exceed | 0.75 |
+//! | what 0.1 % exceed | 0.75 |
 //! | the genuine median | 0.85 |
 //! | 1 | 1 |
 //!
-//! The gate decides on a clip: nine frames in ten must reach 0.75, and a stranger whose one frame does mostly fails by the others.
-//! So two frames in a thousand may, for less than one stranger's clip in a thousand to pass (`cargo xtask measure gate` measures
-//! it). 0.85 is as alike as two real pictures of the character. The false accept rates come from a fitted tail. The median of five to ten references is one picture's chance, so
+//! So the gate's 0.75 is what one stranger in a thousand passes in one frame, and 0.85 is as alike as two real pictures of the
+//! character. The false accept rates come from a fitted tail. The median of five to ten references is one picture's chance, so
 //! it is drawn towards the pack's default as far as that weighs (shrinkage: Efron and Morris 1975,
 //! doi:10.1080/01621459.1975.10479864); it sets where faces are called excellent, and never who passes.
 //! References that are less alike than strangers leave the gate where it is: the genuine anchor is lifted just above it.
@@ -70,14 +69,10 @@ pub enum CalibrationFault {
     #[error("only {0} strangers are seen as its references show it; add references from the front")]
     FewImpostors(usize),
     /// The embedder does not tell the character from others.
-    #[error(
-        "two strangers in a thousand are as alike as the character itself (cosine {0:.3}); give clearer references"
-    )]
+    #[error("one stranger in a thousand is as alike as the character itself (cosine {0:.3}); give clearer references")]
     NotSeparable(f32),
 }
 
-/// Shares of strangers' frames that read 0.50 and 0.75 at least.
-const STRANGERS: [f32; 2] = [0.01, 0.002];
 /// With fewer strangers there is no tail to fit.
 const FEWEST_IMPOSTORS: usize = 500;
 /// The default's genuine median counts as much as so many references.
@@ -152,19 +147,21 @@ fn genuine(profile: &Profile, scoring: &Scoring) -> Vec<f32> {
         .collect()
 }
 
-/// The five anchors; the cosine that strangers reach at the gate, where that leaves no room for the character.
+/// The five anchors; the cosine that one stranger in a thousand reaches, where that leaves no room for the character.
 fn anchors(genuine: &[f32], impostors: &[f32], fallback: &Calibration) -> Result<Vec<(f32, f32)>, f32> {
-    let [half, gate] = STRANGERS.map(|share| exceeded_by(share, impostors));
-    let (Some(middle), Some(half), Some(gate)) = (median(impostors), half, gate) else { return Err(1.0) };
+    let (hundredth, thousandth) = (exceeded_by(0.01, impostors), exceeded_by(0.001, impostors));
+    let (Some(middle), Some(hundredth), Some(thousandth)) = (median(impostors), hundredth, thousandth) else {
+        return Err(1.0);
+    };
     let highest = 1.0 - APART;
-    if gate + APART >= highest || middle >= half || half >= gate {
-        return Err(gate);
+    if thousandth + APART >= highest || middle >= hundredth || hundredth >= thousandth {
+        return Err(thousandth);
     }
     let own = median(genuine).unwrap_or_default();
     let (weight, default) = (genuine.len() as f32, fallback.lowest_cosine(0.85).min(highest));
     let alike = (own * weight + default * PRIOR) / (weight + PRIOR);
-    let alike = alike.clamp(gate + APART, highest);
-    Ok(vec![(middle, 0.0), (half, 0.5), (gate, 0.75), (alike, 0.85), (1.0, 1.0)])
+    let alike = alike.clamp(thousandth + APART, highest);
+    Ok(vec![(middle, 0.0), (hundredth, 0.5), (thousandth, 0.75), (alike, 0.85), (1.0, 1.0)])
 }
 
 /// The middle value, the mean of two; none of nothing.

@@ -77,7 +77,7 @@ fn measured(
 }
 
 #[test]
-fn strangers_who_were_not_measured_pass_the_gate_in_two_frames_of_a_thousand() {
+fn strangers_who_were_not_measured_pass_the_gate_one_in_a_thousand_times() {
     let mara = mara(5);
     let curve = measured(&mara, &[], &strangers(0, 1000)).unwrap().curve;
     let others = strangers(50_000, 20_000).faces;
@@ -85,7 +85,7 @@ fn strangers_who_were_not_measured_pass_the_gate_in_two_frames_of_a_thousand() {
         let pass = others.iter().filter(|f| curve.idr(mara.cosine(&f.embedding, f.yaw)).0 >= idr).count();
         pass as f32 / others.len() as f32
     };
-    assert!((0.0008..0.004).contains(&share(0.75)), "{}", share(0.75));
+    assert!((0.0003..0.0025).contains(&share(0.75)), "{}", share(0.75));
     assert!((0.006..0.015).contains(&share(0.5)), "{}", share(0.5));
 }
 

@@ -19,9 +19,8 @@ pub(super) fn section(report: &Report, default: &Calibration) -> Markup {
         section {
             h2 { "How alike counts as how much" }
             p.small {
-                "Raw cosines are read as IDR by each character's curve. In one frame one stranger in a hundred reaches \
-                 0.50 and two in a thousand 0.75; 0.85 is as alike as the character's own references are. Only the gate decides, \
-                 and on the clip, which less than one stranger in a thousand passes."
+                "Raw cosines are read as IDR by each character's curve. One stranger in a hundred reaches 0.50, one in a thousand \
+                 0.75, and 0.85 is as alike as the character's own references are. Only the gate decides, and on the clip."
             }
             div.reliability { @for member in &report.cast { (figure(report, member, default)) } }
         }
