@@ -28,6 +28,9 @@ ATTRIBUTES: dict[str, list[str]] = {
     "time": TIMES,
 }
 
+HEAD = ["in place", "elsewhere"]  # whether the face stands where a head belongs; learnt by misplaced.py
+OUTPUTS = ATTRIBUTES | {"head": HEAD}
+
 
 def labels(who: Identity, seen: Situation, scene: Scene) -> dict[str, str]:
     """Every attribute as a label. Sides are the picture's; a bald head's hair and the eyes behind sunglasses have no colour."""

@@ -1,4 +1,4 @@
-"""Draws the cast of the hidden lab, and strangers for the gate to refuse: puppets that no model was trained on.
+"""Draws the cast of the hidden lab, a second of each of them moving, and strangers for the gate to refuse: puppets that no model was trained on.
 
     python -m puppet.cast tests/fixtures/hidden-lab
 """
@@ -31,6 +31,15 @@ PICTURES = {
     "cast/tobin/5.png": (TOBIN, (20, -3, -2, "laughing", "t-shirt", "blue", 1, 0.48, 0.49, 0.220), ("library", "day", 14)),
     "strangers/1.png": (OLD_STRANGER, (8, 0, 0, "neutral", "t-shirt", "purple", 1, 0.50, 0.48, 0.225), ("studio", "day", 8)),
     "strangers/2.png": (YOUNG_STRANGER, (-8, 0, 2, "neutral", "hoodie", "yellow", -1, 0.50, 0.50, 0.225), ("forest", "day", 9)),
+}
+
+# A head that turns and speaks: (yaw, pitch, roll, expression), in the clothes and the place of the first picture.
+MOVING = [(-10, 2, -2, "neutral"), (-6, 0, -1, "surprised"), (-2, -3, 1, "smiling"), (4, -2, 3, "neutral"), (9, 1, 2, "surprised"), (13, 3, 0, "sad")]
+PICTURES |= {
+    f"moving/{name}/{n}.png": (seed, (*pose, *rest), place)
+    for name in ("mara", "tobin")
+    for seed, (_, _, _, _, *rest), place in [PICTURES[f"cast/{name}/1.png"]]
+    for n, pose in enumerate(MOVING, 1)
 }
 
 

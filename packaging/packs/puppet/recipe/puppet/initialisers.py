@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 
-def restore(net: nn.Module, file: Path) -> None:
-    """Loads `file`, which was exported from a network of the same shape, into `net`."""
+def restore(net: nn.Module, file: Path, new: tuple[str, ...] = ()) -> None:
+    """Loads `file`, which was exported from a network of the same shape, into `net`; layers named in `new` may be missing."""
     import onnx
     from onnx import numpy_helper
 
@@ -30,7 +30,7 @@ def restore(net: nn.Module, file: Path) -> None:
             continue
         put(modules, name, node.op_type, inputs)
         done.add(name)
-    left = [n for n, m in modules.items() if isinstance(m, (nn.Conv2d, nn.Linear)) and n not in done]
+    left = [n for n, m in modules.items() if isinstance(m, (nn.Conv2d, nn.Linear)) and n not in done and n not in new]
     if left:
         raise ValueError(f"restore {file}: no weights for {', '.join(left)}")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from .attributes import ATTRIBUTES, CROP, DOWN, SIZE
+from .attributes import CROP, DOWN, OUTPUTS, SIZE
 
 RECIPE = Path(__file__).resolve().parent.parent
 TEMPLATE = RECIPE / "pack.template.toml"
@@ -72,7 +72,7 @@ def attributes() -> str:
     """The [attributes] table: the square that the classifier sees, and the labels of its outputs."""
     table = {"size": SIZE, "crop": CROP, "down": DOWN, "mean": 127.5, "std": 127.5}
     lines = [f"{name} = {value}" for name, value in table.items()]
-    labels = [f"{name} = {json.dumps(values)}" for name, values in ATTRIBUTES.items()]
+    labels = [f"{name} = {json.dumps(values)}" for name, values in OUTPUTS.items()]
     return "\n".join(["[attributes]", *lines, "", "[attributes.labels]", *labels])
 
 
