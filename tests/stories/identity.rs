@@ -3,6 +3,7 @@
 use greenroom_domain::{CastMember, Decision, Digest, Reason, Spec, TaskOutput, ValidateSpec, Verdict};
 use greenroom_tests::{Bench, CLOSE_MARA, CLOSE_TOBIN, Farm, of_kind, shot_file};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What the farm asked of the worker that judged a shot's take.
 fn as_judged(report: &Value, shot: usize) -> ValidateSpec {
@@ -13,14 +14,18 @@ fn as_judged(report: &Value, shot: usize) -> ValidateSpec {
         profile: digest(&cast["profile"]),
         calibration: cast.get("calibration").map(|used| serde_json::from_value(used.clone()).unwrap()),
     };
+    let expected: Vec<String> = serde_json::from_value(shot["expected"].clone()).unwrap();
+    let prompt = shot["prompt"].as_str().unwrap().to_owned();
     ValidateSpec {
         pack: digest(&report["pack"]["digest"]),
         shot: shot["shot"].as_str().unwrap().parse().unwrap(),
         take: digest(&shot["takes"][0]["video"]),
         cast: report["cast"].as_array().unwrap().iter().map(member).collect(),
-        expected: serde_json::from_value(shot["expected"].clone()).unwrap(),
+        expected: expected.clone(),
         gate: serde_json::from_value(report["settings"]["gate"].clone()).unwrap(),
         samples: 16,
+        captions: expected.first().map(|name: &String| (name.clone(), prompt)).into_iter().collect(),
+        anchors: BTreeMap::new(),
     }
 }
 

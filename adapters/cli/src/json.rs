@@ -128,6 +128,7 @@ pub(crate) fn project(project: &v1::Project) -> Value {
             "keyframes_per_second": settings.keyframes_per_second,
             "crossfade_frames": settings.crossfade_frames,
             "seed": settings.seed,
+            "anchors": settings.anchors.iter().collect::<std::collections::BTreeMap<_, _>>(),
         })
     });
     json!({

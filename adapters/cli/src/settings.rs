@@ -12,6 +12,17 @@ pub(crate) struct SetArgs {
     /// or seed=1
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<Assignment>,
+    /// How much an attribute counts in a character's style, 0 or more: scar=2, hair_colour=1, glasses=0. What is not named counts
+    /// as the pack says; the face alone decides
+    #[arg(long = "anchor", value_name = "ATTRIBUTE=WEIGHT")]
+    anchor: Vec<Anchor>,
+}
+
+/// One `attribute=weight`, checked.
+#[derive(Clone, Debug, PartialEq)]
+struct Anchor {
+    attribute: String,
+    weight: f32,
 }
 
 /// One `key=value`, checked.
@@ -45,6 +56,7 @@ impl SetArgs {
                 Assignment::Seed(seed) => settings.seed = Some(*seed),
             }
         }
+        settings.anchors = self.anchor.iter().map(|anchor| (anchor.attribute.clone(), anchor.weight)).collect();
         settings
     }
 }
@@ -62,7 +74,7 @@ pub(crate) fn difference(asked: &v1::Settings, has: &v1::Settings) -> Option<Str
 }
 
 /// Every setting by the name that `--set` uses.
-pub(crate) fn shown(settings: &v1::Settings) -> [(&'static str, Option<String>); 7] {
+pub(crate) fn shown(settings: &v1::Settings) -> [(&'static str, Option<String>); 8] {
     [
         ("size", settings.width.zip(settings.height).map(|(width, height)| format!("{width}x{height}"))),
         ("fps", settings.fps.clone()),
@@ -71,7 +83,26 @@ pub(crate) fn shown(settings: &v1::Settings) -> [(&'static str, Option<String>);
         ("keyframes_per_second", settings.keyframes_per_second.map(|count| count.to_string())),
         ("crossfade", settings.crossfade_frames.map(|frames| frames.to_string())),
         ("seed", settings.seed.map(|seed| seed.to_string())),
+        ("anchors", anchors(settings)),
     ]
+}
+
+/// `hair_colour=1 scar=2`, by name; none where every attribute counts as the pack says.
+fn anchors(settings: &v1::Settings) -> Option<String> {
+    let mut anchors: Vec<_> = settings.anchors.iter().map(|(name, weight)| format!("{name}={weight}")).collect();
+    anchors.sort();
+    (!anchors.is_empty()).then(|| anchors.join(" "))
+}
+
+impl FromStr for Anchor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (attribute, weight) =
+            text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write ATTRIBUTE=WEIGHT, as in scar=2")?;
+        let weight = number(weight, "a number of 0 or more", |weight: &f32| weight.is_finite() && *weight >= 0.0)?;
+        Ok(Self { attribute: attribute.to_owned(), weight })
+    }
 }
 
 impl FromStr for Assignment {
@@ -113,7 +144,7 @@ mod tests {
 
     fn set(texts: &[&str]) -> Result<v1::Settings, String> {
         let set = texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        Ok(SetArgs { set }.to_wire())
+        Ok(SetArgs { set, ..SetArgs::default() }.to_wire())
     }
 
     #[test]
@@ -135,6 +166,16 @@ mod tests {
         assert_eq!(refused("fps=0"), "`0` is not a frame rate (write 24 or 30000/1001, at most 240)");
         assert_eq!(refused("keyframes_per_second=1"), "`1` is not a whole number from 2 on");
         assert_eq!(refused("gate"), format!("write KEY=VALUE; keys are: {KEYS}"));
+    }
+
+    #[test]
+    fn anchors_are_sent_by_name_and_a_weight_below_nothing_is_refused() {
+        let anchor = ["scar=2", "glasses=0"].map(|text| text.parse().unwrap()).into();
+        let settings = SetArgs { anchor, ..SetArgs::default() }.to_wire();
+        assert_eq!(shown(&settings)[7], ("anchors", Some("glasses=0 scar=2".into())));
+        let refused = |text: &str| text.parse::<Anchor>().unwrap_err();
+        assert_eq!(refused("scar=-1"), "`-1` is not a number of 0 or more");
+        assert_eq!(refused("scar"), "write ATTRIBUTE=WEIGHT, as in scar=2");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use greenroom_diffusion::{ControlNet, Device, StableDiffusion};
 use greenroom_domain::{Digest, ModelFile, ModelRole, ModelsUsed, Pack, Problem, ProblemKind};
-use greenroom_identity::{Compute, Detector, Embedder, FaceModels, FacePipeline, Impostors, Precision, init_runtime};
+use greenroom_identity::{
+    AttributeClassifier, Compute, Detector, Embedder, FaceModels, FacePipeline, Impostors, Precision, init_runtime,
+};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +20,7 @@ pub(crate) struct Models {
     threads: usize,
     precision: Precision,
     faces: Option<FacePipeline>,
+    classifier: Option<AttributeClassifier>,
     diffusion: Option<StableDiffusion>,
     control: Option<Arc<ControlNet>>,
 }
@@ -36,6 +39,7 @@ impl Models {
             threads,
             precision: Precision::Exact,
             faces: None,
+            classifier: None,
             diffusion: None,
             control: None,
         })
@@ -66,11 +70,24 @@ impl Models {
                 detector_input: how.detector.clone(),
                 embedder: self.checked(ModelRole::Embedder)?,
                 embedder_input: how.embedder.clone(),
+                squares: self.pack.attributes.clone(),
             };
             let compute = Compute { threads: self.threads, precision: self.precision };
             self.faces = Some(FacePipeline::open(models, compute)?);
         }
         self.faces.as_mut().ok_or_else(|| unreachable!("it was opened above"))
+    }
+
+    /// The attribute classifier; none where the pack has none.
+    pub(crate) fn classifier(&mut self) -> Result<Option<&mut AttributeClassifier>, Fault> {
+        if self.classifier.is_none()
+            && let Some(how) = self.pack.attributes.clone()
+        {
+            self.faces()?; // They load ONNX Runtime.
+            let file = self.checked(ModelRole::Attributes)?;
+            self.classifier = Some(AttributeClassifier::open(&file, &how, self.threads)?);
+        }
+        Ok(self.classifier.as_mut())
     }
 
     /// The generator.

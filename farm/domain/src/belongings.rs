@@ -53,7 +53,10 @@ impl TaskOutput {
             Self::Take { video, thumbnail, keyframes: _, timings: _ } => {
                 vec![(ArtifactKind::Take, *video), (ArtifactKind::Thumbnail, *thumbnail)]
             }
-            Self::Verdict { verdict: _, timings: _ } | Self::Forgotten => vec![],
+            Self::Verdict { verdict, timings: _ } => {
+                verdict.looks.strip.iter().map(|strip| (ArtifactKind::Strip, *strip)).collect()
+            }
+            Self::Forgotten => vec![],
             Self::Episode { episode, clips, contact_sheet, duration: _, timings: _ } => {
                 let whole = [(ArtifactKind::Episode, *episode), (ArtifactKind::ContactSheet, *contact_sheet)];
                 whole.into_iter().chain(clips.iter().map(|c| (ArtifactKind::Clip, c.video))).collect()

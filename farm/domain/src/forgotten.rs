@@ -98,6 +98,8 @@ pub enum ArtifactKind {
     Episode,
     /// Frames of them.
     ContactSheet,
+    /// Frames of a take with the faces that were found in them.
+    Strip,
     /// Any other artifact that names one of these.
     Record,
 }
@@ -118,6 +120,7 @@ impl ArtifactKind {
             Self::Clip => "clip",
             Self::Episode => "episode",
             Self::ContactSheet => "contact_sheet",
+            Self::Strip => "strip",
             Self::Record => "record",
         }
     }

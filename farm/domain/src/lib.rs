@@ -2,6 +2,8 @@
 //!
 //! No async, IO, clock, randomness or globals: time and entropy are arguments.
 
+mod advice;
+mod anchor;
 mod belongings;
 mod calibration;
 mod character;
@@ -12,6 +14,7 @@ mod forgotten;
 mod id;
 mod input;
 mod job;
+mod looks;
 mod onnx;
 mod pack;
 mod problem;
@@ -24,6 +27,8 @@ mod task;
 mod units;
 mod verdict;
 
+pub use advice::advice;
+pub use anchor::{Anchor, Misplaced, NONE, asked};
 pub use belongings::Named;
 pub use calibration::{
     Calibration, CalibrationRevision, CalibrationSummary, CalibrationUsed, CharacterCalibration, Distribution,
@@ -37,6 +42,7 @@ pub use forgotten::{ArtifactKind, Belonging, Fate, Footage, Forgotten};
 pub use id::{CharacterId, Entropy, JobId, ParseIdError, ProjectId, TaskId, WorkerId};
 pub use input::{Channels, DetectorInput, EmbedderInput};
 pub use job::{Job, JobState, ShotOutcome};
+pub use looks::{AnchorScore, Looks, Repeat, StyleScore};
 pub use onnx::OnnxKind;
 pub use pack::{
     AttributeDefaults, ControlDefaults, DiffusionDefaults, IdentityDefaults, ModelFile, ModelRole, Pack, Slot,
@@ -45,7 +51,7 @@ pub use pack::{
 pub use problem::{Problem, ProblemKind};
 pub use project::{Project, Settings};
 pub use repair::{FaceAt, FaceRepair, FigureRemoval, Mendable, RepairDefaults, RepairSpec};
-pub use scoring::Scoring;
+pub use scoring::{Copies, Scoring};
 pub use script::{
     Breakdown, CameraMove, Framing, Heading, Line, PersonCaption, Prompt, Scene, Setting, Shot, ShotKey, TimeOfDay,
 };

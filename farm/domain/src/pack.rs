@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Calibration, DetectorInput, Digest, EmbedderInput, Problem, RepairDefaults};
+use crate::{Anchor, Calibration, DetectorInput, Digest, EmbedderInput, Misplaced, Problem, RepairDefaults};
 
 /// The contents of `pack.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,6 +120,12 @@ pub struct AttributeDefaults {
     pub std: f32,
     /// By attribute its labels. The model has one output of each attribute's name, a column for each label in this order.
     pub labels: BTreeMap<String, Vec<String>>,
+    /// Which of them a character keeps, and how much each counts. None: this pack scores no style.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub anchors: BTreeMap<String, Anchor>,
+    /// The answer that means that a face is where no head belongs; none where the classifier does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub misplaced: Option<Misplaced>,
 }
 
 impl AttributeDefaults {
@@ -135,8 +141,27 @@ impl AttributeDefaults {
         let vague = |labels: &[String]| labels.len() < 2 || labels.iter().collect::<BTreeSet<_>>().len() < labels.len();
         match self.labels.iter().find(|(_, labels)| vague(labels)) {
             Some((name, _)) => Some(format!("attributes.labels.{name} needs two or more labels, each once")),
-            None => self.labels.is_empty().then(|| "attributes.labels is empty".into()),
+            None if self.labels.is_empty() => Some("attributes.labels is empty".into()),
+            None => self.unknown(),
         }
+    }
+
+    /// What anchors and the misplaced label say that no output of the model can.
+    fn unknown(&self) -> Option<String> {
+        let knows = |name: &str, label: &str| self.labels.get(name).is_some_and(|all| all.iter().any(|l| l == label));
+        for (name, anchor) in &self.anchors {
+            if !self.labels.contains_key(name) {
+                return Some(format!("attributes.anchors.{name} has no labels"));
+            }
+            if !anchor.weight.is_finite() || anchor.weight < 0.0 {
+                return Some(format!("attributes.anchors.{name}.weight must be 0 or more"));
+            }
+            if anchor.hidden.as_deref().is_some_and(|label| !knows(name, label)) {
+                return Some(format!("attributes.anchors.{name}.hidden is none of its labels"));
+            }
+        }
+        let misplaced = self.misplaced.as_ref().filter(|m| !knows(&m.attribute, &m.label));
+        misplaced.map(|_| "attributes.misplaced names no label".into())
     }
 }
 
@@ -326,5 +351,10 @@ mod tests {
         assert!(cause(&format!("{TABLE}beard = ['none', 'none']"), true).contains("attributes.labels.beard"));
         assert!(cause(TABLE, true).contains("attributes.labels is empty"));
         assert!(cause(&table.replace("size = 8", "size = 0"), true).contains("attributes.size"));
+        let anchor = |text: &str| cause(&format!("{table}\n[attributes.anchors]\n{text}"), true);
+        assert!(anchor("hat = { weight = 1 }").contains("attributes.anchors.hat has no labels"));
+        assert!(anchor("beard = { weight = -1 }").contains("beard.weight"));
+        assert!(anchor("beard = { weight = 1, hidden = 'veil' }").contains("beard.hidden"));
+        assert!(anchor("[attributes.misplaced]\nattribute = 'beard'\nlabel = 'hat'").contains("attributes.misplaced"));
     }
 }

@@ -1,6 +1,7 @@
 //! One production and the settings its pictures are made with.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use crate::{Fps, Frames, ProjectId, Seed, Timestamp};
 
@@ -35,6 +36,9 @@ pub struct Settings {
     pub crossfade: Frames,
     /// Everything that is random derives from this.
     pub seed: Seed,
+    /// By attribute how much it counts in a character's style, where that differs from the pack.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub anchors: BTreeMap<String, f32>,
 }
 
 impl Default for Settings {
@@ -47,6 +51,7 @@ impl Default for Settings {
             keyframes_per_second: 2,
             crossfade: Frames(12),
             seed: Seed(1),
+            anchors: BTreeMap::new(),
         }
     }
 }

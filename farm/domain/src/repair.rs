@@ -177,6 +177,8 @@ impl Verdict {
                     known
                 }
                 Reason::FaceMissing { .. } | Reason::NoLikeReference { .. } => false,
+                // Of what was pasted, never moves or stands in the wrong place, more is wrong than the face.
+                Reason::CopyOfReference { .. } | Reason::Frozen { .. } | Reason::Misplaced { .. } => false,
             };
             if !known {
                 return Mendable::default();

@@ -175,6 +175,12 @@ pub struct ValidateSpec {
     pub gate: f32,
     /// Frames sampled, spread over the take; first and last are always among them.
     pub samples: u32,
+    /// By character the caption that it was made from, for what it should wear.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub captions: BTreeMap<String, String>,
+    /// By attribute how much it counts in a style, where the project differs from the pack.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub anchors: BTreeMap<String, f32>,
 }
 
 /// A character with its identity profile.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use crate::{Band, Cosine, Digest, Idr};
+use crate::{Band, Cosine, Digest, Idr, Looks};
 
 /// What the gate says of one take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Verdict {
     pub strangers: Vec<Stranger>,
     /// What made the numbers.
     pub models: ModelsUsed,
+    /// What else was seen; none of it decides.
+    #[serde(default, skip_serializing_if = "Looks::is_empty")]
+    pub looks: Box<Looks>,
 }
 
 /// Accept, or why not.
@@ -123,6 +126,31 @@ pub enum Reason {
         /// Share of sampled frames with such a face, 0 to 1.
         share: f32,
     },
+    /// The face is one of the references, pasted or reproduced, and no performance.
+    CopyOfReference {
+        /// Who.
+        character: String,
+        /// Which of the references, from 1.
+        reference: u32,
+        /// The frame that is most like it.
+        frame: u64,
+    },
+    /// The face never changes: a still that passes for a take.
+    Frozen {
+        /// Whose.
+        character: String,
+        /// First sampled frame with the face.
+        first: u64,
+        /// Last one.
+        last: u64,
+    },
+    /// The face is where no head belongs.
+    Misplaced {
+        /// Whose.
+        character: String,
+        /// The frame in which that is plainest.
+        frame: u64,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -149,6 +177,15 @@ impl fmt::Display for Reason {
                  (in profile or covered); add a reference that does",
                 share * 100.0
             ),
+            Self::CopyOfReference { character, reference, frame } => {
+                write!(f, "{character}: the face is a copy of reference {reference} (plainest in frame {frame})")
+            }
+            Self::Frozen { character, first, last } => {
+                write!(f, "{character}: the face never changes from frame {first} to {last}")
+            }
+            Self::Misplaced { character, frame } => {
+                write!(f, "{character}: the face is not where a head belongs (plainest in frame {frame})")
+            }
         }
     }
 }
@@ -303,6 +340,7 @@ mod tests {
             frames: vec![],
             strangers: vec![],
             models,
+            looks: Box::default(),
         }
     }
 
@@ -326,5 +364,7 @@ mod tests {
             says(Decision::Reject { reasons: vec![twice] }, Some(0.9)),
             "rejected: a second face like MARA in frame 31"
         );
+        let pasted = Reason::CopyOfReference { character: "MARA".into(), reference: 2, frame: 6 };
+        assert_eq!(pasted.to_string(), "MARA: the face is a copy of reference 2 (plainest in frame 6)");
     }
 }

@@ -1,6 +1,6 @@
 //! Tells what a face and its surroundings show: hair, glasses, clothes, place, whatever the pack's classifier knows.
 
-use greenroom_domain::AttributeDefaults;
+use greenroom_domain::{AttributeDefaults, Box2};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path};
@@ -34,6 +34,13 @@ impl Attributes {
     pub fn label(&self, attribute: &str) -> Option<&str> {
         self.0.get(attribute).map(|a| a.label.as_str())
     }
+}
+
+/// The square around a face that a classifier sees, `how.size` pixels wide, so that faces can be kept until they are asked about
+/// without the pictures they came from. None for a box of no size, or of one that is not finite.
+#[must_use]
+pub fn face_square(picture: &RgbImage, bbox: &Box2, how: &AttributeDefaults) -> Option<RgbImage> {
+    Some(Square::around(bbox, how)?.cut(picture, how.size))
 }
 
 /// An attribute classifier, open and ready.
@@ -85,13 +92,28 @@ impl AttributeClassifier {
     pub fn classify(&mut self, picture: &RgbImage, faces: &[Face]) -> Result<Vec<Attributes>, ModelError> {
         let mut shown = Vec::with_capacity(faces.len());
         for batch in faces.chunks(self.batch.most()) {
-            let square = |face: &Face| {
-                let square = Square::around(&face.bbox, &self.how);
+            let cut = |face: &Face| {
+                let square = face_square(picture, &face.bbox, &self.how);
                 square.ok_or_else(|| self.model.input_error(format!("a face's box is {:?}", face.bbox)))
             };
-            let cut = batch.iter().map(|face| Ok(square(face)?.cut(picture, self.how.size)));
-            let cut = cut.collect::<Result<Vec<_>, ModelError>>()?;
-            shown.extend(self.run(&cut)?);
+            let squares = batch.iter().map(cut).collect::<Result<Vec<_>, _>>()?;
+            shown.extend(self.run(&squares)?);
+        }
+        Ok(shown)
+    }
+
+    /// The same of squares that were cut before, by [`face_square`] with the same table.
+    ///
+    /// # Errors
+    /// If a square has another size, if the model fails, or gives something that is not a number.
+    pub fn classify_squares(&mut self, squares: &[RgbImage]) -> Result<Vec<Attributes>, ModelError> {
+        let size = (self.how.size, self.how.size);
+        if let Some(other) = squares.iter().find(|square| square.dimensions() != size) {
+            return Err(self.model.input_error(format!("a square is {}×{}", other.width(), other.height())));
+        }
+        let mut shown = Vec::with_capacity(squares.len());
+        for batch in squares.chunks(self.batch.most()) {
+            shown.extend(self.run(batch)?);
         }
         Ok(shown)
     }

@@ -120,7 +120,7 @@ pub fn judge(input: &JudgeInput<'_>) -> Verdict {
     let second = |(member, frame): (usize, u64)| Reason::SecondFace { character: input.cast[member].0.clone(), frame };
     reasons.extend(second_faces.into_iter().map(second));
     let decision = decide(reasons);
-    Verdict { decision, characters, frames, strangers, models: input.models.clone() }
+    Verdict { decision, characters, frames, strangers, models: input.models.clone(), looks: Box::default() }
 }
 
 fn decide(reasons: Vec<Reason>) -> Decision {

@@ -9,6 +9,7 @@
 //! Models are pack data. A detector has SCRFD's outputs (Guo et al. 2021, arXiv:2105.04714), an embedder ArcFace's input
 //! and output (Deng et al. 2019, arXiv:1801.07698).
 
+mod alarm;
 mod align;
 mod assign;
 mod attributes;
@@ -23,6 +24,7 @@ mod embedder;
 mod embedding;
 mod face;
 mod follow;
+mod glimpse;
 mod impostors;
 mod inspect;
 pub mod judge;
@@ -30,27 +32,33 @@ mod letterbox;
 mod model;
 mod names;
 mod norm;
+mod patch;
 mod pipeline;
 mod profile;
 mod quality;
 mod runtime;
 mod score;
 mod square;
+mod style;
 mod tail;
 
+pub use alarm::{faces_of, raise_alarms};
 pub use align::align;
-pub use attributes::{Attribute, AttributeClassifier, Attributes};
+pub use attributes::{Attribute, AttributeClassifier, Attributes, face_square};
 pub use calibrate::{CalibrateInput, CalibrationError, CalibrationFault, calibrate, uncalibrated};
 pub use compute::{Compute, Precision};
 pub use detector::{BoxDetector, Detector};
 pub use embedder::Embedder;
 pub use embedding::{Embedding, EmbeddingError};
 pub use face::{Face, Point, distinct};
+pub use glimpse::{Glimpse, distinct_frames, repeats};
 pub use impostors::{ImpostorFace, Impostors, ImpostorsError};
 pub use inspect::inspect;
 pub use judge::{BESIDE, JudgeInput, STRANGER_BELOW, SeenFace, TOLERATED_SHARE, judge};
 pub use model::ModelError;
+pub use patch::Patch;
 pub use pipeline::{FaceModels, FacePipeline, FoundFace, Wanted};
 pub use profile::{Profile, ProfileError, ProfileReference, Side, View};
 pub use quality::quality;
 pub use runtime::{RuntimeError, init_runtime};
+pub use style::{Usual, expected, style, usual};

@@ -10,7 +10,7 @@
 //! filled. A group is closed by its number of pictures or once it has 8 million pixels (24 MB), so it has at most 24 MB
 //! and a picture: with four lanes, 200 MB of HD and 750 MB of 8K.
 
-use greenroom_domain::{DetectorInput, EmbedderInput};
+use greenroom_domain::{AttributeDefaults, DetectorInput, EmbedderInput};
 use image::RgbImage;
 use std::{
     path::PathBuf,
@@ -21,7 +21,7 @@ use std::{
     },
 };
 
-use crate::{Compute, Detector, Embedder, Embedding, Face, ModelError, align, distinct};
+use crate::{Compute, Detector, Embedder, Embedding, Face, ModelError, Patch, align, distinct, face_square};
 
 /// More lanes hold more models than the memory of a small machine has room for; more cores make each lane faster.
 const MOST_LANES: usize = 4;
@@ -41,6 +41,8 @@ pub struct FaceModels {
     pub embedder: PathBuf,
     /// How it wants its pixels.
     pub embedder_input: EmbedderInput,
+    /// Cuts what an attribute classifier wants to see of each face; none where nobody will ask one.
+    pub squares: Option<AttributeDefaults>,
 }
 
 /// What counts as a face.
@@ -59,6 +61,10 @@ pub struct FoundFace {
     pub face: Face,
     /// None where it is too small.
     pub embedding: Option<Embedding>,
+    /// How it looks; none where it is too small.
+    pub patch: Option<Patch>,
+    /// What the classifier would see; none where it is too small, or nobody will ask.
+    pub square: Option<RgbImage>,
 }
 
 /// Detectors and embedders on all cores, open and ready.
@@ -75,6 +81,7 @@ pub struct FacePipeline {
 struct Lane {
     detector: Detector,
     embedder: Embedder,
+    squares: Option<AttributeDefaults>,
 }
 
 /// Pictures that are looked at together, and the number of the first.
@@ -144,7 +151,7 @@ impl Lane {
     fn open(models: &FaceModels, compute: Compute) -> Result<Self, ModelError> {
         let detector = Detector::open(&models.detector, models.detect_size, &models.detector_input, compute)?;
         let embedder = Embedder::open(&models.embedder, &models.embedder_input, compute)?;
-        Ok(Self { detector, embedder })
+        Ok(Self { detector, embedder, squares: models.squares.clone() })
     }
 
     /// Until there are no more groups, or one cannot be looked at.
@@ -165,17 +172,23 @@ impl Lane {
         let (mut found, mut aligned) = (Vec::with_capacity(pictures.len()), Vec::new());
         for picture in pictures {
             let faces = distinct(&self.detector.detect(&picture, wanted.score)?);
-            let large = |face: &&Face| face.short_side() >= wanted.embedded_from;
-            aligned
-                .extend(faces.iter().filter(large).map(|face| align(&picture, &face.landmarks, self.embedder.size())));
-            found.push(faces);
+            let seen = faces.into_iter().map(|face| {
+                if face.short_side() < wanted.embedded_from {
+                    return FoundFace { face, embedding: None, patch: None, square: None };
+                }
+                let upright = align(&picture, &face.landmarks, self.embedder.size());
+                let patch = Some(Patch::of(&upright));
+                let square = self.squares.as_ref().and_then(|how| face_square(&picture, &face.bbox, how));
+                aligned.push(upright);
+                FoundFace { face, embedding: None, patch, square }
+            });
+            found.push(seen.collect::<Vec<_>>());
         }
-        let mut embeddings = self.embedder.embed(&aligned)?.into_iter();
-        let mut with = |face: Face| {
-            let large = face.short_side() >= wanted.embedded_from;
-            FoundFace { embedding: if large { embeddings.next() } else { None }, face }
-        };
-        Ok(found.into_iter().map(|faces| faces.into_iter().map(&mut with).collect()).collect())
+        let large = found.iter_mut().flatten().filter(|face| face.patch.is_some());
+        for (face, embedding) in large.zip(self.embedder.embed(&aligned)?) {
+            face.embedding = Some(embedding);
+        }
+        Ok(found)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use greenroom_domain::{Cosine, Digest, ReferenceQuality, Scoring};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use thiserror::Error;
 
-use crate::Embedding;
+use crate::{Embedding, Patch, Usual};
 
 /// A character's references under one embedder. Stored as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct Profile {
     pub references: Vec<ProfileReference>,
     /// Direction of the weighted mean of the references.
     pub centroid: Embedding,
+    /// By attribute what the references show alike; empty in profiles of packs that cannot tell, and of before it was kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub usual: BTreeMap<String, Usual>,
 }
 
 /// One reference in a profile.
@@ -33,6 +37,9 @@ pub struct ProfileReference {
     /// The detector's score, 0 to 1. Profiles of before it was kept were of clear faces.
     #[serde(default = "clearest")]
     pub detection: f32,
+    /// How it looks, to know copies of it; none in profiles of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<Patch>,
 }
 
 const fn clearest() -> f32 {
@@ -120,7 +127,7 @@ impl Profile {
         let (references, mut qualities): (Vec<_>, Vec<_>) = faces
             .into_iter()
             .map(|(embedding, q)| {
-                (ProfileReference { embedding, yaw: q.yaw, weight: q.weight, detection: q.detection }, q)
+                (ProfileReference { embedding, yaw: q.yaw, weight: q.weight, detection: q.detection, patch: None }, q)
             })
             .unzip();
         let all: Vec<&ProfileReference> = references.iter().collect();
@@ -130,7 +137,7 @@ impl Profile {
             quality.agreement = others.map(|others| references[i].embedding.cosine(&others).0);
         }
         let (character, pack) = (character.to_owned(), pack.to_owned());
-        Ok((Self { character, pack, embedder, references, centroid }, qualities))
+        Ok((Self { character, pack, embedder, references, centroid, usual: BTreeMap::new() }, qualities))
     }
 
     /// How alike a face is, −1 to 1, `yaw` being its head turn, −1 to 1. Every reference answers.

@@ -91,7 +91,16 @@ mod tests {
     use super::*;
 
     fn how(crop: f32, down: f32) -> AttributeDefaults {
-        AttributeDefaults { size: 4, crop, down, mean: 0.0, std: 1.0, labels: Default::default() }
+        AttributeDefaults {
+            size: 4,
+            crop,
+            down,
+            mean: 0.0,
+            std: 1.0,
+            labels: Default::default(),
+            anchors: Default::default(),
+            misplaced: None,
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ fn models() -> FaceModels {
         detector_input: DetectorInput::default(),
         embedder: pack("embedder.onnx"),
         embedder_input: EmbedderInput::default(),
+        squares: None,
     }
 }
 

@@ -94,6 +94,20 @@ pub(crate) fn plate(picture: &mut RgbImage, area: Area, radius: f32, colour: [u8
     }
 }
 
+/// The edge of a rectangle, so many pixels wide, inside it.
+pub(crate) fn outline(picture: &mut RgbImage, area: Area, width: f32, colour: [u8; 3]) {
+    let Area { x, y, width: across, height: down } = area;
+    let inner = (down - 2.0 * width).max(0.0);
+    for edge in [
+        Area { height: width, ..area },
+        Area { y: y + down - width, height: width, ..area },
+        Area { y: y + width, width, height: inner, ..area },
+        Area { x: x + across - width, y: y + width, width, height: inner },
+    ] {
+        plate(picture, edge, width / 2.0, colour, 1.0);
+    }
+}
+
 /// `a` going over into `b`: 0 is `a`, 1 is `b`. Both have one size.
 pub(crate) fn blend(a: &RgbImage, b: &RgbImage, t: f32) -> RgbImage {
     let weight = (t.clamp(0.0, 1.0) * 256.0).round() as u32;

@@ -21,6 +21,7 @@ mod reader;
 mod sampler;
 mod sheet;
 mod source;
+mod strip;
 mod subtitles;
 mod take;
 mod turn;
@@ -34,6 +35,7 @@ pub use picture::load_picture;
 pub use reader::{VideoInfo, VideoReader};
 pub use sampler::{Sample, Sampling, VideoSampler};
 pub use sheet::{SheetCell, SheetRow, contact_sheet};
+pub use strip::{StripFace, StripFrame, small, strip};
 pub use subtitles::{Cue, srt};
 pub use take::TakeWriter;
 

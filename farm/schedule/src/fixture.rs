@@ -85,7 +85,7 @@ fn verdict(decision: Decision, p10: Option<f32>) -> Verdict {
         embedder: Digest::of(b"e"),
         calibration: "test".into(),
     };
-    Verdict { decision, characters: vec![score], frames: vec![], strangers: vec![], models }
+    Verdict { decision, characters: vec![score], frames: vec![], strangers: vec![], models, looks: Default::default() }
 }
 
 pub(crate) fn accepted(p10: f32) -> Verdict {

@@ -1,9 +1,10 @@
 //! What follows when something of a job has ended: tasks that may start, takes that are tried again, the job's end.
 
 use greenroom_domain::{
-    AssembleShot, AssembleSpec, Job, JobState, Pixels, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp,
-    ValidateSpec,
+    AssembleShot, AssembleSpec, Job, JobState, Pixels, Shot, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState,
+    Timestamp, ValidateSpec,
 };
+use std::collections::BTreeMap;
 
 use crate::{Remedy, ScriptPlan, best_take, retry, takes};
 
@@ -65,10 +66,21 @@ fn unlock_validations(plan: &ScriptPlan, tasks: &[Task], now: Timestamp, next: &
                 expected: shot.expected.clone(),
                 gate: plan.settings.gate,
                 samples: ScriptPlan::samples(),
+                captions: captions(shot),
+                anchors: plan.settings.anchors.clone(),
             });
             next.update.extend(task.clone().ready(spec, now));
         }
     }
+}
+
+/// Whom each caption of a shot describes.
+fn captions(shot: &Shot) -> BTreeMap<String, String> {
+    if !shot.prompt.people.is_empty() {
+        return shot.prompt.people.iter().map(|p| (p.character.clone(), p.positive.clone())).collect();
+    }
+    let shown = shot.expected.first().map(|name| (name.clone(), shot.prompt.positive.clone()));
+    shown.into_iter().collect()
 }
 
 fn try_again(

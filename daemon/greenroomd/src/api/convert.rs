@@ -46,6 +46,7 @@ pub(super) fn project(project: &domain::Project) -> v1::Project {
             keyframes_per_second: Some(s.keyframes_per_second),
             crossfade_frames: Some(s.crossfade.0 as u32),
             seed: Some(s.seed.0),
+            anchors: s.anchors.iter().map(|(name, weight)| (name.clone(), *weight)).collect(),
         }),
         create_time: time(project.created),
     }
@@ -81,7 +82,11 @@ pub(super) fn settings(given: &v1::Settings) -> Result<domain::Settings, Status>
         return bad("crossfade", "a cross-fade lasts at most ten seconds");
     }
     let seed = given.seed.map_or(default.seed, domain::Seed);
-    Ok(domain::Settings { size, fps, gate, retries, keyframes_per_second, crossfade, seed })
+    if given.anchors.values().any(|weight| !weight.is_finite() || *weight < 0.0) {
+        return bad("anchors", "a weight is a number of 0 or more");
+    }
+    let anchors = given.anchors.iter().map(|(name, weight)| (name.clone(), *weight)).collect();
+    Ok(domain::Settings { size, fps, gate, retries, keyframes_per_second, crossfade, seed, anchors })
 }
 
 pub(super) fn character(
@@ -268,6 +273,7 @@ mod tests {
         assert!(settings(&v1::Settings { width: Some(641), ..Default::default() }).is_err());
         assert!(settings(&v1::Settings { gate: Some(1.5), ..Default::default() }).is_err());
         assert!(settings(&v1::Settings { gate: Some(f32::NAN), ..Default::default() }).is_err());
+        assert!(settings(&v1::Settings { anchors: [("scar".into(), -1.0)].into(), ..Default::default() }).is_err());
         assert_eq!(settings(&v1::Settings::default()).unwrap(), domain::Settings::default());
     }
 }

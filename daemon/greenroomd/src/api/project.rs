@@ -1,6 +1,6 @@
 //! Projects.
 
-use greenroom_domain::Project;
+use greenroom_domain::{Pack, Project, Settings};
 use greenroom_proto::v1::{self, project_service_server::ProjectService};
 use greenroom_store::{StoreError, Unique};
 use tonic::{Request, Response, Status};
@@ -33,6 +33,7 @@ impl ProjectService for Api {
             return Err(invalid("create project", &name, cause, "choose another name"));
         }
         let settings = convert::settings(&request.settings.unwrap_or_default())?;
+        known_anchors(&self.0.pack, &settings)?;
         let project = Project { id: clock::new_project(), name, settings, created: clock::now() };
         let project = match push::project(&self.0, project).await {
             Err(LedgerError::Store(StoreError::Exists(Unique::Project { name }))) => {
@@ -54,5 +55,19 @@ impl ProjectService for Api {
     ) -> Result<Response<v1::ListProjectsResponse>, Status> {
         let projects = self.0.store.projects().await.map_err(store)?;
         Ok(Response::new(v1::ListProjectsResponse { projects: projects.iter().map(convert::project).collect() }))
+    }
+}
+
+/// Refuses a weight for what the pack's classifier does not know: it would count for nothing, and nobody would be told.
+fn known_anchors(pack: &Pack, settings: &Settings) -> Result<(), Status> {
+    let known: Vec<&str> = pack.attributes.iter().flat_map(|how| how.anchors.keys()).map(String::as_str).collect();
+    match settings.anchors.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => {
+            let cause = format!("the pack {} scores no such attribute", pack.name);
+            let remedy =
+                if known.is_empty() { "leave it out".to_owned() } else { format!("name one of {}", known.join(", ")) };
+            Err(invalid("read settings", &format!("anchor {name}"), cause, &remedy))
+        }
+        None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use greenroom_domain::{Band, Calibration, Decision, Digest, Stranger, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{Report, ShotReport, people, reliability, takes::TakeReport};
+use super::{Report, ShotReport, looks, people, reliability, takes::TakeReport};
 use crate::farm::Farm;
 
 const STYLE: &str = include_str!("style.css");
@@ -14,12 +14,20 @@ const STYLE: &str = include_str!("style.css");
 /// A take's thumbnail of more bytes is left out of the page.
 const THUMBNAIL_LIMIT: u64 = 1 << 20;
 
-/// Thumbnails as data URLs, by digest. One that is gone is left out: the page is still useful.
+/// So is a strip of more.
+const STRIP_LIMIT: u64 = 2 << 20;
+
+/// Thumbnails, and the strips of chosen takes, as data URLs by digest. One that is gone is left out: the page is still useful.
 pub(super) async fn thumbnails(farm: &Farm, report: &Report) -> BTreeMap<Digest, String> {
     let mut urls = BTreeMap::new();
     for take in report.shots.iter().flat_map(|s| &s.takes) {
         if let Ok(bytes) = farm.artifacts.get_bytes(take.thumbnail, THUMBNAIL_LIMIT).await {
             urls.insert(take.thumbnail, format!("data:image/png;base64,{}", BASE64_STANDARD.encode(&bytes)));
+        }
+    }
+    for strip in report.shots.iter().filter_map(|shot| looks::chosen(shot)?.verdict.looks.strip) {
+        if let Ok(bytes) = farm.artifacts.get_bytes(strip, STRIP_LIMIT).await {
+            urls.insert(strip, format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(&bytes)));
         }
     }
     urls
@@ -54,6 +62,7 @@ pub(super) fn page(report: &Report, thumbnails: &BTreeMap<Digest, String>, defau
                     }
                 }
                 section { a href="contact-sheet.png" { img.sheet src="contact-sheet.png" alt="Contact sheet: sampled frames of every shot with their scores"; } }
+                (looks::recommendations(report))
                 @for shot in &report.shots { (shot_section(report, shot, thumbnails)) }
                 (reliability::section(report, default))
                 (people::section(&report.cast))
@@ -79,6 +88,7 @@ fn shot_section(report: &Report, shot: &ShotReport, thumbnails: &BTreeMap<Digest
                 p.line { b { (line.character) } @if let Some(how) = &line.parenthetical { " (" (how) ")" } ": “" (line.text) "”" }
             }
             p.small { "Prompt: " (shot.prompt) }
+            (looks::chosen_take(shot, thumbnails))
             div.takes { @for take in &shot.takes { (take_card(report, shot, take, thumbnails)) } }
         }
     }
@@ -176,6 +186,7 @@ fn plot(verdict: &Verdict, gate: f32) -> String {
         }
     }
     svg.push_str("</svg>");
+    looks::legend(&mut svg, lines.keys());
     svg
 }
 

@@ -1,13 +1,14 @@
 //! What a job made, read off the ledger: the report as JSON, as a page, and the list of files.
 
 mod html;
+mod looks;
 mod people;
 mod reliability;
 mod takes;
 
 use greenroom_domain::{
     CalibrationUsed, CharacterCalibration, Digest, Frames, Job, JobState, Pack, Problem, ProblemKind, Project,
-    Settings, ShotKey, Task, TaskKind, TaskOutput, TaskState,
+    Settings, ShotKey, Task, TaskKind, TaskOutput, TaskState, advice,
 };
 use greenroom_schedule::{ScriptPlan, best_take, takes as seen_takes};
 use serde::Serialize;
@@ -85,6 +86,8 @@ struct ShotReport {
     frames: Frames,
     accepted: bool,
     chosen_take: Option<u32>,
+    /// What could be done about the chosen take, most urgent first.
+    recommendations: Vec<String>,
     takes: Vec<TakeReport>,
 }
 
@@ -159,6 +162,7 @@ fn report(project: &Project, job: &Job, pack: &Pack, plan: &ScriptPlan, tasks: &
                 frames: shot.duration,
                 accepted: best.is_some_and(|take| take.verdict.decision.is_accept()),
                 chosen_take: best.map(|take| take.number),
+                recommendations: best.map_or_else(Vec::new, |t| advice(shot.key, t.verdict, plan.settings.gate)),
                 takes: takes::of(&seen, tasks, shot.key, noise),
             }
         })

@@ -96,6 +96,7 @@ fn look(clip: &Path, models: &Path, compute: Compute) -> Result<Value, Fault> {
         detector_input: DetectorInput::default(),
         embedder: models.join("w600k_r50.onnx"),
         embedder_input: EmbedderInput::default(),
+        squares: None,
     };
     let mut pipeline = FacePipeline::open(models, compute)?;
     seen(&mut pipeline, clip, WARM)?;

@@ -54,6 +54,8 @@ impl Door {
             expected: vec!["MARA".into()],
             gate: 0.75,
             samples: 8,
+            captions: Default::default(),
+            anchors: Default::default(),
         };
         run(&mut self.bench, Spec::Validate(spec), &mut |_, _| ControlFlow::Continue(()))
     }

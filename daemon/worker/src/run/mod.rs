@@ -5,6 +5,7 @@ mod calibrate;
 #[cfg(test)]
 mod doors;
 mod generate;
+mod looks;
 mod profile;
 mod repair;
 mod validate;
@@ -12,7 +13,7 @@ mod validate;
 use greenroom_artifacts::ArtifactStore;
 use greenroom_domain::{CharacterCalibration, Digest, Problem, ProblemKind, Spec, TaskOutput};
 use greenroom_identity::Profile;
-use image::{RgbImage, imageops};
+use image::{RgbImage, codecs::jpeg::JpegEncoder, imageops};
 use std::{
     io::Cursor,
     ops::ControlFlow,
@@ -109,6 +110,12 @@ impl Bench {
     fn keep_thumbnail(&self, frame: &RgbImage) -> Result<Digest, Fault> {
         let height = (THUMBNAIL * frame.height()).checked_div(frame.width()).unwrap_or(0).max(1);
         self.keep_png(&imageops::resize(frame, THUMBNAIL, height, imageops::FilterType::Triangle))
+    }
+
+    fn keep_jpeg(&self, picture: &RgbImage, quality: u8) -> Result<Digest, Fault> {
+        let mut bytes = Vec::new();
+        JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(picture)?;
+        Ok(self.runtime.block_on(self.artifacts.put_bytes(bytes.into()))?)
     }
 
     fn keep_json<T: serde::Serialize>(&self, value: &T) -> Result<Digest, Fault> {

@@ -1,7 +1,7 @@
 //! References → identity profile: exactly one face in each, measured and embedded.
 
 use greenroom_domain::{Problem, ProfileSpec, TaskOutput};
-use greenroom_identity::{Face, Profile, align, distinct, quality};
+use greenroom_identity::{Face, Patch, Profile, align, distinct, quality, usual};
 use image::{RgbImage, imageops};
 
 use super::{Bench, Progress, go_on};
@@ -17,7 +17,7 @@ pub(super) fn run(bench: &mut Bench, spec: &ProfileSpec, progress: &mut Progress
     let (embedder, pack) = (bench.models.embedder_digest()?, bench.models.name());
     let threshold = bench.models.pack.identity.detect_score;
     let smallest = bench.models.pack.identity.smallest_face;
-    let (mut faces, mut portraits) = (Vec::new(), Vec::new());
+    let (mut faces, mut portraits, mut patches, mut shown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (number, (name, digest)) in spec.references.iter().enumerate() {
         go_on(progress(number as f32 / spec.references.len() as f32, &format!("looking at {name}")))?;
         let picture = bench.picture(*digest, name)?;
@@ -34,9 +34,17 @@ pub(super) fn run(bench: &mut Bench, spec: &ProfileSpec, progress: &mut Progress
         let measured = quality(&picture, face, &aligned);
         let embedding = embed.embed(std::slice::from_ref(&aligned))?.remove(0);
         portraits.push((measured.weight, portrait(&picture, face)));
+        patches.push(Patch::of(&aligned));
         faces.push((embedding, measured));
+        if let Some(classifier) = bench.models.classifier()? {
+            shown.extend(classifier.classify(&picture, std::slice::from_ref(face))?);
+        }
     }
-    let (profile, qualities) = Profile::build(&spec.character, &pack, embedder, faces)?;
+    let (mut profile, qualities) = Profile::build(&spec.character, &pack, embedder, faces)?;
+    profile.references.iter_mut().zip(patches).for_each(|(reference, patch)| reference.patch = Some(patch));
+    if let Some(how) = &bench.models.pack.attributes {
+        profile.usual = usual(&shown, how);
+    }
     let best = portraits.into_iter().reduce(|best, next| if next.0 > best.0 { next } else { best });
     let thumbnail = bench.keep_png(&best.map(|(_, portrait)| portrait).unwrap_or_default())?;
     Ok(TaskOutput::Profile { profile: bench.keep_json(&profile)?, thumbnail, qualities })

@@ -1,12 +1,12 @@
-//! Take → verdict: decode, sample, detect, align, embed, and let the gate judge.
+//! Take → verdict: decode, sample, detect, align, embed, let the gate judge, and look at what a score cannot tell.
 
 use greenroom_domain::{Calibration, CastMember, TaskOutput, ValidateSpec};
-use greenroom_identity::{FoundFace, JudgeInput, SeenFace, Wanted, judge};
+use greenroom_identity::{FoundFace, JudgeInput, SeenFace, Wanted, distinct_frames, judge, repeats};
 use greenroom_media::{Sampling, VideoSampler};
 use image::RgbImage;
 use std::{collections::BTreeMap, path::Path};
 
-use super::{Bench, Progress, go_on};
+use super::{Bench, Progress, go_on, looks::Witness};
 use crate::{clock::Timings, fault::Fault};
 
 pub(super) fn run(
@@ -32,6 +32,7 @@ pub(super) fn run(
         score: bench.models.pack.identity.detect_score,
         embedded_from: bench.models.pack.identity.smallest_face,
     };
+    let mut witness = Witness::default();
     let (mut numbers, mut cuts) = (Vec::new(), Vec::new());
     let mut decoding = Timings::default();
     let found = {
@@ -42,6 +43,7 @@ pub(super) fn run(
             if sample.after_cut {
                 cuts.push(sample.number);
             }
+            witness.keep(sample.number, &sample.picture);
             numbers.push(sample.number);
             Ok(Some(sample.picture))
         };
@@ -49,8 +51,11 @@ pub(super) fn run(
         timings.of("faces", || pipeline.look(wanted, next))?
     };
     timings.apart("faces", decoding);
-    let frames: Vec<_> = numbers.into_iter().zip(found).map(|(frame, found)| (frame, seen(frame, found))).collect();
-    let verdict = judge(&JudgeInput {
+    let found = numbers.into_iter().zip(found);
+    let frames: Vec<_> = found.map(|(frame, found)| (frame, seen(frame, found, &mut witness))).collect();
+    let repeated = repeats(&frames, witness.glimpses(), &scoring.copies);
+    let (frames, cuts) = distinct_frames(frames, &cuts, &repeated);
+    let mut verdict = judge(&JudgeInput {
         frames: &frames,
         cuts: &cuts,
         fps,
@@ -62,6 +67,8 @@ pub(super) fn run(
         scoring: &scoring,
         models: bench.models.used()?,
     });
+    verdict.looks.repeats = repeated;
+    timings.of("looks", || witness.testify(bench, spec, &cast, fps, &mut verdict))?;
     Ok(TaskOutput::Verdict { verdict, timings: timings.seconds() })
 }
 
@@ -80,13 +87,10 @@ fn curves(bench: &Bench, cast: &[CastMember]) -> Result<BTreeMap<String, Calibra
     Ok(curves)
 }
 
-fn seen(frame: u64, found: Vec<FoundFace>) -> Vec<SeenFace> {
-    let seen = |FoundFace { face, embedding }| SeenFace {
-        frame,
-        bbox: face.bbox,
-        detection: face.score,
-        yaw: face.yaw(),
-        embedding,
+fn seen(frame: u64, found: Vec<FoundFace>, witness: &mut Witness) -> Vec<SeenFace> {
+    let seen = |FoundFace { face, embedding, patch, square }| {
+        witness.saw(frame, &face, patch, square);
+        SeenFace { frame, bbox: face.bbox, detection: face.score, yaw: face.yaw(), embedding }
     };
     found.into_iter().map(seen).collect()
 }
@@ -162,7 +166,8 @@ pub(super) mod tests {
             }
         }
 
-        /// Films a second: for each frame the pictures on the left and on the right.
+        /// Films a second: for each frame who is on the left and on the right, in a folder of pictures that go over into each
+        /// other, or in one picture that stays.
         pub(in crate::run) fn film(&self, shown: impl Fn(u64) -> [Option<&'static str>; 2]) -> Digest {
             let path = self.folder.path().join("film.mkv");
             let mut writer = TakeWriter::create(&path, SIZE, Fps::FILM).unwrap();
@@ -170,7 +175,7 @@ pub(super) mod tests {
                 let mut frame = RgbImage::from_pixel(SIZE.width, SIZE.height, Rgb([90; 3]));
                 for (file, x) in shown(number).into_iter().zip([0, 384]) {
                     if let Some(file) = file {
-                        imageops::replace(&mut frame, &image::open(fixture(file)).unwrap().to_rgb8(), x, 0);
+                        imageops::replace(&mut frame, &picture(file, number), x, 0);
                     }
                 }
                 writer.write(&frame).unwrap();
@@ -188,6 +193,8 @@ pub(super) mod tests {
                 expected: expected.iter().map(|name| (*name).to_owned()).collect(),
                 gate: 0.75,
                 samples: 8,
+                captions: [("MARA".to_owned(), "close shot, green turtleneck, studio".to_owned())].into(),
+                anchors: Default::default(),
             };
             let scratch = TempDir::new().unwrap();
             match run(&mut self.bench, &spec, scratch.path(), &mut go) {
@@ -197,8 +204,22 @@ pub(super) mod tests {
         }
     }
 
-    const MARA: Option<&str> = Some("cast/mara/1.png");
-    const TOBIN: Option<&str> = Some("cast/tobin/1.png");
+    /// A file, or what a folder of six shows in a frame.
+    fn picture(file: &str, frame: u64) -> RgbImage {
+        let open = |file: &str| image::open(fixture(file)).unwrap().to_rgb8();
+        if file.ends_with(".png") {
+            return open(file);
+        }
+        let (at, part) = (frame * 5 / FRAMES, (frame * 5 % FRAMES) as f32 / FRAMES as f32);
+        let [mut from, to] = [1, 2].map(|n| open(&format!("{file}/{}.png", at + n)));
+        from.iter_mut()
+            .zip(to.iter())
+            .for_each(|(a, b)| *a = (f32::from(*a) * (1.0 - part) + f32::from(*b) * part) as u8);
+        from
+    }
+
+    const MARA: Option<&str> = Some("moving/mara");
+    const TOBIN: Option<&str> = Some("moving/tobin");
 
     #[test]
     fn two_who_change_places_at_a_cut_keep_their_names() {
@@ -226,5 +247,36 @@ pub(super) mod tests {
         assert_eq!(verdict.decision, Decision::Accept);
         let [stranger] = verdict.strangers.as_slice() else { panic!("{:?}", verdict.strangers) };
         assert_eq!((stranger.first, stranger.last), (12, 23));
+    }
+
+    fn reasons(stage: &mut Stage, shown: impl Fn(u64) -> [Option<&'static str>; 2]) -> Vec<Reason> {
+        let take = stage.film(shown);
+        stage.judge(take, &["MARA"]).decision.reasons().to_vec()
+    }
+
+    #[test]
+    fn a_still_of_a_reference_is_a_copy_and_frozen_and_one_that_is_none_is_frozen() {
+        let mut stage = Stage::new();
+        let found = reasons(&mut stage, |_| [Some("cast/mara/2.png"), None]);
+        let [Reason::CopyOfReference { reference: 2, .. }, Reason::Frozen { first: 0, last: 23, .. }] =
+            found.as_slice()
+        else {
+            panic!("{found:?}")
+        };
+        let found = reasons(&mut stage, |_| [Some("moving/mara/5.png"), None]);
+        assert_eq!(found, [Reason::Frozen { character: "MARA".into(), first: 0, last: 23 }]);
+    }
+
+    #[test]
+    fn a_take_tells_how_she_looks_and_shows_its_frames() {
+        let mut stage = Stage::new();
+        let take = stage.film(|_| [MARA, None]);
+        let verdict = stage.judge(take, &["MARA"]);
+        let [style] = verdict.looks.styles.as_slice() else { panic!("{:?}", verdict.looks) };
+        let score = |name: &str| style.anchors.iter().find(|a| a.attribute == name).and_then(|a| a.score).unwrap();
+        assert!(score("hair_colour") > 0.8 && score("garment") > 0.8 && style.score.unwrap() > 0.7, "{style:?}");
+        let strip = stage.runtime.block_on(stage.bench.artifacts.get_bytes(verdict.looks.strip.unwrap(), 1 << 20));
+        let strip = image::load_from_memory(&strip.unwrap()).unwrap();
+        assert_eq!((strip.width(), strip.height()), (verdict.frames.len() as u32 * (288 + 4) - 4, 144 + 22));
     }
 }

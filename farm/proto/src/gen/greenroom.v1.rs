@@ -2730,6 +2730,10 @@ pub struct Settings {
     /// Everything random derives from this.
     #[prost(uint64, optional, tag = "8")]
     pub seed: ::core::option::Option<u64>,
+    /// By attribute of the pack's classifier (`scar`, `hair_colour`) how much it counts in a character's style, 0 or more; those
+    /// that are not named count as the pack says.
+    #[prost(map = "string, float", tag = "9")]
+    pub anchors: ::std::collections::HashMap<::prost::alloc::string::String, f32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateProjectRequest {
