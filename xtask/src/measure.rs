@@ -25,7 +25,8 @@ pub(crate) enum Subject {
     Daemon,
     /// The demo from a cold start: wall time, time per stage, peak memory, shots accepted.
     Demo,
-    /// The gate on clips of characters that nothing was tuned on: false and true accepts, who is who. Takes many minutes.
+    /// The gate on clips of characters that nothing was tuned on: false and true accepts, who is who, cheats caught. Takes many
+    /// minutes.
     Gate(gate::Options),
     /// Faces of a clip found and embedded, beside python insightface on the same models: speed, memory, agreement.
     Identity(identity::Options),

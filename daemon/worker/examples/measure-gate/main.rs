@@ -7,8 +7,10 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a measurement prints")]
 
+mod alarms;
 #[path = "../measure-pack/cast.rs"]
 mod cast;
+mod cheats;
 mod clips;
 mod gate;
 #[path = "../measure-pack/models.rs"]
@@ -30,9 +32,12 @@ struct Args {
     /// The folder of the models, with its pack.toml.
     #[arg(long, value_name = "DIR")]
     pack: PathBuf,
-    /// The folder of the drawings, with its truth.json.
+    /// The folder of the drawings, with their truth.json.
     #[arg(long, value_name = "DIR")]
     drawings: PathBuf,
+    /// They are what `puppet.alarms` drew, to measure the alarms on, and not what `puppet.gate` did.
+    #[arg(long)]
+    alarms: bool,
     /// ONNX Runtime's shared library.
     #[arg(long, env = "GREENROOM_ONNXRUNTIME", value_name = "FILE")]
     onnxruntime: PathBuf,
@@ -56,8 +61,10 @@ fn main() -> ExitCode {
 
 fn measure(args: &Args) -> Result<(), Fault> {
     let mut models = Models::open(&args.pack, &args.onnxruntime, args.threads)?;
-    let drawings = Drawings::read(&args.drawings)?;
-    gate::measure(&mut models, &args.pack, &drawings, args.softened)
+    if args.alarms {
+        return alarms::measure(&mut models, &args.drawings);
+    }
+    gate::measure(&mut models, &args.pack, &Drawings::read(&args.drawings)?, args.softened)
 }
 
 /// Prints a figure, or says that there was nothing to measure it on.

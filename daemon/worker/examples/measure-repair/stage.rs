@@ -4,7 +4,7 @@ use greenroom_artifacts::ArtifactStore;
 use greenroom_domain::{CastMember, Digest, ProfileSpec, Seed, ShotKey, Spec, TaskOutput, ValidateSpec, Verdict};
 use greenroom_media::VideoReader;
 use image::RgbImage;
-use std::{ops::ControlFlow, path::PathBuf};
+use std::{collections::BTreeMap, ops::ControlFlow, path::PathBuf};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -56,6 +56,8 @@ impl Stage {
             expected: vec![who.character.clone()],
             gate,
             samples: 16,
+            captions: BTreeMap::new(),
+            anchors: BTreeMap::new(),
         };
         match self.run(Spec::Validate(spec))? {
             TaskOutput::Verdict { verdict, .. } => Ok(verdict),
