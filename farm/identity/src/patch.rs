@@ -4,7 +4,7 @@ mod overlay;
 
 use image::{Rgb, RgbImage};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use std::{fmt::Write as _, ops::Range};
+use std::fmt::Write as _;
 
 use overlay::{Centred, places};
 
@@ -12,10 +12,10 @@ use overlay::{Centred, places};
 const SIDE: usize = 48;
 const COUNT: usize = SIDE * SIDE;
 
-/// The columns and rows that are compared, from the brows to the chin: hair and background change when the face does not, and
-/// the other way round.
-const ACROSS: Range<usize> = 10..38;
-const DOWN: Range<usize> = 13..45;
+/// Middle and radii of the ellipse that is compared, from the brows to the chin: hair and background, which the corners of a
+/// rectangle would show, change when the face does not, and the other way round.
+const MIDDLE: (f32, f32) = (23.5, 29.0);
+const RADII: (f32, f32) = (15.5, 18.0);
 
 /// Patches are softened by so much (a Gaussian's deviation, in their pixels): grain and compression are no difference.
 const SOFT: f32 = 1.5;

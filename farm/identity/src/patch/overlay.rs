@@ -1,6 +1,6 @@
 //! Lays one patch over another, turned, scaled and shifted until they agree best.
 
-use super::{ACROSS, COUNT, DOWN, SIDE};
+use super::{COUNT, MIDDLE, RADII, SIDE};
 
 /// The highest correlation of what stands still, the middle of one patch, with the other patch in any near pose.
 pub(super) fn best(still: &Centred, other: &[u8]) -> f32 {
@@ -23,7 +23,11 @@ const STEPS: usize = 12;
 
 /// The pixels that are compared.
 pub(super) fn places() -> impl Iterator<Item = (usize, usize)> {
-    DOWN.flat_map(|y| ACROSS.map(move |x| (x, y)))
+    (0..SIDE).flat_map(|y| {
+        let half = RADII.0 * (1.0 - ((y as f32 - MIDDLE.1) / RADII.1).powi(2)).max(0.0).sqrt();
+        let row = (MIDDLE.0 - half).ceil() as usize..=(MIDDLE.0 + half).floor() as usize;
+        row.map(move |x| (x, y))
+    })
 }
 
 /// Values around their mean.
