@@ -2,7 +2,7 @@
 
 use greenroom_domain::{
     AssembleShot, AssembleSpec, Job, JobState, Pixels, Shot, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState,
-    Timestamp, ValidateSpec,
+    Timestamp, ValidateSpec, Verdict,
 };
 use std::collections::BTreeMap;
 
@@ -135,7 +135,8 @@ fn unlock_assembly(plan: &ScriptPlan, tasks: &[Task], now: Timestamp, next: &mut
                 shot: shot.key,
                 take: best.video,
                 take_number: best.number,
-                verdict: best.verdict.clone(),
+                // How they look is told in the report; the episode does not depend on it.
+                verdict: Verdict { looks: Box::default(), ..best.verdict.clone() },
                 dialogue: shot.dialogue.clone(),
             })
         })

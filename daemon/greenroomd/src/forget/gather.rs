@@ -205,7 +205,8 @@ impl<'a> Gathered<'a> {
                 }
             }
             if task.shot.is_some_and(|shot| shots.contains(&shot)) {
-                self.tasks.insert(task.id, redact::shot_task(task, self.belongings.len()));
+                let task = redact::shot_task(task, &self.person.names, self.belongings.len());
+                self.tasks.insert(task.id, task);
             }
         }
     }

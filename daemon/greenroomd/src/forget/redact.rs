@@ -43,7 +43,7 @@ pub(super) fn breakdown(mut breakdown: Breakdown, names: &BTreeSet<String>, mark
 }
 
 /// A task of a shot with the person.
-pub(super) fn shot_task(mut task: Task, mark: usize) -> Task {
+pub(super) fn shot_task(mut task: Task, names: &BTreeSet<String>, mark: usize) -> Task {
     match &mut task.spec {
         Some(Spec::Generate(spec)) => spec.prompt = prompt(&spec.prompt, mark),
         Some(Spec::Repair(spec)) => {
@@ -51,7 +51,11 @@ pub(super) fn shot_task(mut task: Task, mark: usize) -> Task {
                 face.prompt = prompt(&face.prompt, mark);
             }
         }
+        Some(Spec::Validate(spec)) => spec.captions.clear(),
         _ => {}
+    }
+    if let TaskState::Done { output: TaskOutput::Verdict { verdict, .. }, .. } = &mut task.state {
+        verdict.looks.styles.retain(|style| !names.contains(&style.character));
     }
     task
 }
@@ -120,7 +124,8 @@ mod tests {
                 "faces": [{"character": "MARA", "prompt": looks, "identity": null, "seen": []}],
             },
         });
-        let told = serde_json::to_string(&shot_task(serde_json::from_value(task).unwrap(), 3)).unwrap();
+        let told =
+            serde_json::to_string(&shot_task(serde_json::from_value(task).unwrap(), &BTreeSet::new(), 3)).unwrap();
         assert!(told.contains("(forgotten 3)") && !told.contains("scar"), "{told}");
     }
 }

@@ -106,8 +106,11 @@ async fn filmed(farm: &Farm, project: &Project) -> Job {
             Spec::Validate(_) => {
                 let models =
                     json!({"pack": "puppet 1", "detector": script(), "embedder": script(), "calibration": "default"});
-                let verdict =
-                    json!({"decision": {"decision": "accept"}, "characters": [], "frames": [], "models": models});
+                let anchor = json!({"attribute": "scar", "expected": LOOKS, "weight": 1.0, "remark": "missing"});
+                let looks = json!({"styles": [{"character": "MARA", "score": 0.5, "anchors": [anchor]}]});
+                let verdict = json!({
+                    "decision": {"decision": "accept"}, "characters": [], "frames": [], "models": models, "looks": looks,
+                });
                 TaskOutput::Verdict { verdict: serde_json::from_value(verdict).unwrap(), timings: BTreeMap::new() }
             }
             Spec::Assemble(spec) => {
