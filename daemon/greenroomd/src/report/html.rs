@@ -1,5 +1,5 @@
 //! The report as one page: what came out, every take with its scores over time, and what made the numbers. It needs no
-//! network; the videos and the contact sheet lie beside it.
+//! network; the videos, the contact sheet and the strips lie beside it.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use greenroom_domain::{Band, Calibration, Decision, Digest, Stranger, Verdict};
@@ -14,20 +14,12 @@ const STYLE: &str = include_str!("style.css");
 /// A take's thumbnail of more bytes is left out of the page.
 const THUMBNAIL_LIMIT: u64 = 1 << 20;
 
-/// So is a strip of more.
-const STRIP_LIMIT: u64 = 2 << 20;
-
-/// Thumbnails, and the strips of chosen takes, as data URLs by digest. One that is gone is left out: the page is still useful.
+/// Thumbnails as data URLs by digest. One that is gone is left out: the page is still useful.
 pub(super) async fn thumbnails(farm: &Farm, report: &Report) -> BTreeMap<Digest, String> {
     let mut urls = BTreeMap::new();
     for take in report.shots.iter().flat_map(|s| &s.takes) {
         if let Ok(bytes) = farm.artifacts.get_bytes(take.thumbnail, THUMBNAIL_LIMIT).await {
             urls.insert(take.thumbnail, format!("data:image/png;base64,{}", BASE64_STANDARD.encode(&bytes)));
-        }
-    }
-    for strip in report.shots.iter().filter_map(|shot| looks::chosen(shot)?.verdict.looks.strip) {
-        if let Ok(bytes) = farm.artifacts.get_bytes(strip, STRIP_LIMIT).await {
-            urls.insert(strip, format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(&bytes)));
         }
     }
     urls
@@ -88,7 +80,7 @@ fn shot_section(report: &Report, shot: &ShotReport, thumbnails: &BTreeMap<Digest
                 p.line { b { (line.character) } @if let Some(how) = &line.parenthetical { " (" (how) ")" } ": “" (line.text) "”" }
             }
             p.small { "Prompt: " (shot.prompt) }
-            (looks::chosen_take(shot, thumbnails))
+            (looks::chosen_take(shot))
             div.takes { @for take in &shot.takes { (take_card(report, shot, take, thumbnails)) } }
         }
     }

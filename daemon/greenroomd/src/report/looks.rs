@@ -1,15 +1,10 @@
 //! The part of the page for those who look: frames with their faces marked, what each character shows, and what to do.
 
-use greenroom_domain::{AnchorScore, Digest, StyleScore};
+use greenroom_domain::{AnchorScore, StyleScore};
 use maud::{Markup, html};
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::fmt::Write as _;
 
 use super::{Report, ShotReport, TakeReport};
-
-/// The take that is in the episode.
-pub(super) fn chosen(shot: &ShotReport) -> Option<&TakeReport> {
-    shot.takes.iter().find(|take| Some(take.take) == shot.chosen_take)
-}
 
 /// What to do, shot by shot.
 pub(super) fn recommendations(report: &Report) -> Markup {
@@ -21,22 +16,30 @@ pub(super) fn recommendations(report: &Report) -> Markup {
     }
 }
 
-/// Strip, styles and advice of the take that is in the episode.
-pub(super) fn chosen_take(shot: &ShotReport, pictures: &BTreeMap<Digest, String>) -> Markup {
+/// Advice, strip and styles of the take that is in the episode; of a repair also the strip of what was repaired.
+pub(super) fn chosen_take(shot: &ShotReport) -> Markup {
     let Some(take) = chosen(shot) else { return html! {} };
     let looks = &take.verdict.looks;
-    let strip = looks.strip.and_then(|strip| pictures.get(&strip));
+    let repaired = take.repair.as_ref().and_then(|repair| shot.takes.iter().find(|other| other.take == repair.of));
     html! {
-        @if let Some(url) = strip {
-            div.strip tabindex="0" { img src=(url) alt=(format!("Sampled frames of take {} with the faces that were found", take.take)); }
-        }
-        @if !looks.repeats.is_empty() {
-            p.small { (looks.repeats.len()) " of the sampled frames show what an earlier one shows, and count as one with it." }
-        }
         @if !shot.recommendations.is_empty() {
             ul.advice { @for one in &shot.recommendations { li { (capital(one)) } } }
         }
+        @if let Some(before) = repaired { (strip(before, "before its repair")) }
+        (strip(take, if repaired.is_some() { "repaired" } else { "frame by frame" }))
+        @if !looks.repeats.is_empty() {
+            p.small { (looks.repeats.len()) " of the sampled frames show what an earlier one shows, and count as one with it." }
+        }
         @for style in &looks.styles { (table(style)) }
+    }
+}
+
+fn strip(take: &TakeReport, what: &str) -> Markup {
+    html! {
+        @if let Some(file) = &take.strip {
+            p.small { "Take " (take.take) ", " (what) }
+            div.strip tabindex="0" { img src=(file) alt=(format!("Sampled frames of take {} with the faces that were found", take.take)); }
+        }
     }
 }
 
@@ -46,6 +49,11 @@ pub(super) fn legend<'a>(svg: &mut String, names: impl Iterator<Item = &'a &'a s
     let names: Vec<Markup> = names.enumerate().map(name).collect();
     let line = html! { p.legend { @for name in names { (name) } i.gate {} "gate" } };
     let _ = write!(svg, "{}", line.into_string());
+}
+
+/// The take that is in the episode.
+fn chosen(shot: &ShotReport) -> Option<&TakeReport> {
+    shot.takes.iter().find(|take| Some(take.take) == shot.chosen_take)
 }
 
 fn table(style: &StyleScore) -> Markup {

@@ -122,7 +122,7 @@ pub(crate) async fn build(farm: &Farm, project: &Project, job: &Job) -> Result<B
     let mut cast = cast(farm, &plan).await;
     people::add(farm, project, &mut cast).await?;
     let report = report(project, job, &farm.pack, &plan, &tasks, cast);
-    let files = files(&tasks);
+    let files = files(&tasks, &report.shots);
     let thumbnails = html::thumbnails(farm, &report).await;
     let json = serde_json::to_string_pretty(&report)
         .map_err(|e| Problem::new(ProblemKind::Internal, "write report", &job.title, e, "report this as a bug"))?;
@@ -214,7 +214,7 @@ fn timings(tasks: &[Task]) -> BTreeMap<String, f64> {
     sums
 }
 
-fn files(tasks: &[Task]) -> Vec<(String, Digest)> {
+fn files(tasks: &[Task], shots: &[ShotReport]) -> Vec<(String, Digest)> {
     let Some(TaskOutput::Episode { episode, clips, contact_sheet, .. }) =
         tasks.iter().filter(|t| t.kind == TaskKind::Assemble).find_map(Task::output)
     else {
@@ -223,5 +223,7 @@ fn files(tasks: &[Task]) -> Vec<(String, Digest)> {
     let mut files = vec![("episode.mp4".to_owned(), *episode)];
     files.extend(clips.iter().map(|c| (format!("clips/{}.mp4", c.shot), c.video)));
     files.push(("contact-sheet.png".to_owned(), *contact_sheet));
+    let strip = |take: &TakeReport| Some((take.strip.clone()?, take.verdict.looks.strip?));
+    files.extend(shots.iter().flat_map(|shot| &shot.takes).filter_map(strip));
     files
 }

@@ -12,6 +12,9 @@ pub(super) struct TakeReport {
     pub(super) video: Digest,
     pub(super) thumbnail: Digest,
     pub(super) verdict: Verdict,
+    /// Sampled frames with the faces that were found in them: a file beside the report. Takes of before have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) strip: Option<String>,
     /// Of a take that is a repair of another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) repair: Option<RepairReport>,
@@ -24,7 +27,7 @@ pub(super) struct TakeReport {
 #[derive(Debug, Serialize)]
 pub(super) struct RepairReport {
     /// Number of the take that was repaired.
-    of: u32,
+    pub(super) of: u32,
     /// Whose faces were made anew.
     faces: Vec<RepairedFace>,
     /// Whose doubles were painted away.
@@ -50,7 +53,8 @@ pub(super) fn of(seen: &[Take<'_>], tasks: &[Task], shot: ShotKey, seed_noise: f
         let TaskState::Done { seconds, reused, .. } = task.state else { return None };
         let repair = repair(take, seen, task, seed_noise);
         let (video, verdict) = (take.video, take.verdict.clone());
-        Some(TakeReport { take: take.number, seed, video, thumbnail, verdict, repair, seconds, reused })
+        let strip = verdict.looks.strip.map(|_| format!("strips/{shot}-take-{}.jpg", take.number));
+        Some(TakeReport { take: take.number, seed, video, thumbnail, verdict, strip, repair, seconds, reused })
     };
     seen.iter().filter_map(report).collect()
 }
