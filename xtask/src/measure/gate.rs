@@ -43,8 +43,8 @@ pub(crate) struct Options {
     /// Clips that are also judged after the VAE.
     #[arg(long, default_value_t = 40, value_name = "N")]
     softened: u32,
-    /// Characters whose honest takes are turned into cheats.
-    #[arg(long, default_value_t = 24, value_name = "N")]
+    /// Characters whose honest takes are turned into cheats, three of each.
+    #[arg(long, default_value_t = 40, value_name = "N")]
     cheated: u32,
     /// The first character's seed; another than the recipe's held-out ones only to choose settings on (1000000).
     #[arg(long, value_name = "SEED")]

@@ -1,7 +1,8 @@
 //! Figures of the gate's alarms: honest takes, and cheats made of them by code.
 //!
 //! A recall is the share of cheats caught among those that the scores alone accept: a cheat that the scores refuse says nothing
-//! of an alarm. A face on the back of a head is where a head belongs, and told apart. Faceless takes have no alarm but the coverage, so there all of them count.
+//! of an alarm. Faceless takes have no alarm but the coverage, so all of them count. A face on the back of a head is where a
+//! head belongs, so it is counted apart.
 
 use greenroom_domain::{Fps, ModelRole, Reason, Settings, Verdict};
 use greenroom_identity::{

@@ -93,11 +93,13 @@ impl Witness {
             let (number, picture, size) = &self.frames[at];
             let repeat = verdict.looks.repeats.iter().find(|r| r.frame == *number);
             let scored = verdict.frames.iter().find(|frame| frame.frame == *number);
-            let face = |face: &FaceScore| StripFace {
-                bbox: face.bbox,
-                name: face.character.clone(),
-                score: face.idr.map(|idr| idr.0),
-                passes: face.idr.is_some_and(|idr| idr.0 >= gate),
+            let face = |face: &FaceScore| {
+                let wrong = face.stands_for.as_ref().map(|expected| format!("not {expected}"));
+                let name = face.character.clone().or(wrong);
+                // Of a passer-by it would be a likeness to whoever is nearest.
+                let score = name.as_ref().and(face.idr).map(|idr| idr.0);
+                let passes = face.character.is_some() && score.is_some_and(|idr| idr >= gate);
+                StripFace { bbox: face.bbox, name, score, passes }
             };
             // Of a frame that repeats another one nothing was scored.
             let faces = scored.map(|frame| frame.faces.iter().map(face).collect());
