@@ -3,9 +3,10 @@
 //! For each expected character, over the faces that the verdict gives it:
 //!
 //! * *Copy.* In a share of them (pack data) the face is one reference: small grey patches correlate above the bound, and the
-//!   head is turned the same way. An embedder rewards a pasted reference with the best score there is.
-//! * *Frozen.* Over a second or more nine in ten of them are one moment. Zooms and pans over a still leave the aligned face as
-//!   it was; a face that lives changes within a second.
+//!   head is turned the same way. The bound is higher where the faces are not nearly one moment: a face that lives comes into a
+//!   reference's pose, and blinks there. An embedder rewards a pasted reference with the best score there is.
+//! * *Frozen.* Over a second or more they are one moment. Zooms and pans over a still leave the aligned face as it was; a face
+//!   that lives changes within a second.
 //! * *Misplaced.* In three of four the pack's classifier says that no head belongs there. Packs without one say nothing.
 //!
 //! Each is a reason against the take, whatever its score.
@@ -16,8 +17,8 @@ use crate::{Glimpse, Profile, ProfileReference};
 
 /// A take that is shorter, in seconds, may hold still.
 const STILL_SECONDS: f64 = 1.0;
-/// Of a frozen take's faces so many are one moment: one in ten may be a detector's slip.
-const STILL_SHARE: f32 = 0.9;
+/// Of a still's faces so many are one moment: one in twenty may be a detector's slip, and one in ten a blink.
+const STILL_SHARE: f32 = 0.95;
 /// So many faces, spread over the take, are held against all others.
 const MOMENTS: usize = 5;
 /// Fewer faces say nothing about movement, nor surely where they are.
@@ -70,12 +71,13 @@ fn times(face: &Glimpse, repeats: &[Repeat]) -> usize {
 }
 
 fn copy(character: &str, faces: &[&Glimpse], repeats: &[Repeat], profile: &Profile, copies: &Copies) -> Option<Reason> {
+    let bound = if still(faces, repeats, copies.still) { copies.reference } else { copies.living };
     let of_reference = |(number, reference): (usize, &ProfileReference)| {
         let patch = reference.patch.as_ref()?;
         let (mut count, mut plainest) = (0, (0, f32::MIN));
         for face in faces.iter().filter(|face| (face.yaw - reference.yaw).abs() <= copies.pose) {
             let alike = patch.alike(&face.patch);
-            if alike > copies.reference {
+            if alike > bound {
                 count += times(face, repeats);
                 plainest = if alike > plainest.1 { (face.frame, alike) } else { plainest };
             }
@@ -90,22 +92,28 @@ fn copy(character: &str, faces: &[&Glimpse], repeats: &[Repeat], profile: &Profi
 }
 
 fn frozen(character: &str, faces: &[&Glimpse], repeats: &[Repeat], copies: &Copies, fps: Fps) -> Option<Reason> {
-    let times = |face: &Glimpse| times(face, repeats);
     let first = faces.first()?.frame;
     let again = repeats.iter().filter(|repeat| faces.iter().any(|face| face.frame == repeat.of));
     let last = faces.iter().map(|face| face.frame).chain(again.map(|repeat| repeat.frame)).max()?;
-    let count: usize = faces.iter().map(|face| times(face)).sum();
-    if count < FEWEST || fps.seconds(Frames(last - first + 1)) < STILL_SECONDS {
-        return None;
-    }
-    let same = |face: &Glimpse, other: &Glimpse| face.patch.alike(&other.patch) > copies.frozen;
+    let long = fps.seconds(Frames(last - first + 1)) >= STILL_SECONDS;
+    let frozen = long && still(faces, repeats, copies.frozen);
+    frozen.then(|| Reason::Frozen { character: character.to_owned(), first, last })
+}
+
+/// Whether nearly all faces correlate by more than the bound with one of them; not so of too few.
+fn still(faces: &[&Glimpse], repeats: &[Repeat], bound: f32) -> bool {
+    let same = |face: &Glimpse, other: &Glimpse| face.patch.alike(&other.patch) > bound;
     let like = |face: &Glimpse| -> usize {
-        faces.iter().filter(|other| other.frame == face.frame || same(face, other)).map(|other| times(other)).sum()
+        let alike = faces.iter().filter(|other| other.frame == face.frame || same(face, other));
+        alike.map(|other| times(other, repeats)).sum()
     };
-    // Whatever nine in ten are like, of five faces one is like it too.
-    let most = (0..MOMENTS).map(|i| like(faces[i * (faces.len() - 1) / (MOMENTS - 1)])).max()?;
-    let still = most as f32 >= STILL_SHARE * count as f32;
-    still.then(|| Reason::Frozen { character: character.to_owned(), first, last })
+    let count: usize = faces.iter().map(|face| times(face, repeats)).sum();
+    if count < FEWEST {
+        return false;
+    }
+    // Whatever nearly all are like, of five faces one is like it too.
+    let most = (0..MOMENTS).map(|i| like(faces[i * (faces.len() - 1) / (MOMENTS - 1)])).max();
+    most.is_some_and(|most| most as f32 >= STILL_SHARE * count as f32)
 }
 
 fn misplaced(character: &str, faces: &[&Glimpse], how: &AttributeDefaults) -> Option<Reason> {
