@@ -23,12 +23,14 @@ pub(crate) struct Attention {
 }
 
 /// Keys and values of what is attended to, (N, length, width) each.
+#[derive(Clone)]
 pub(crate) struct KeyValue {
     key: Tensor,
     value: Tensor,
 }
 
 /// What one cross-attention attends to. It is the same in every step, so it is made once for each picture.
+#[derive(Clone)]
 pub(crate) struct Memory {
     base: Seen,
     regions: Vec<Region>,
@@ -37,6 +39,7 @@ pub(crate) struct Memory {
 }
 
 /// Text and identity as keys and values.
+#[derive(Clone)]
 struct Seen {
     text: KeyValue,
     identity: Option<(KeyValue, Tensor)>,
@@ -155,6 +158,20 @@ impl Attention {
             return Ok(Seen { text, identity: None });
         };
         Ok(Seen { text, identity: Some((KeyValue::new(to_k, to_v, tokens)?, (*on).clone())) })
+    }
+}
+
+impl Memory {
+    /// Key and value of the base's text: what depends on what is trained.
+    pub(crate) fn text(&self) -> (&Tensor, &Tensor) {
+        (&self.base.text.key, &self.base.text.value)
+    }
+
+    /// The same with these instead.
+    pub(crate) fn with_text(&self, key: &Tensor, value: &Tensor) -> Self {
+        let mut this = self.clone();
+        this.base.text = KeyValue { key: key.clone(), value: value.clone() };
+        this
     }
 }
 

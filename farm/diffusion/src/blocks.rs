@@ -1,10 +1,12 @@
 //! The blocks that UNet and VAE share: residual block, down- and upsampling, spatial transformer.
 
 use candle_core::Tensor;
+use std::sync::Arc;
 
 use crate::LoadError;
 use crate::attention::{Attention, Memory};
-use crate::layers::{Conv2d, GroupNorm, LayerNorm, Linear, add, geglu};
+use crate::layers::{Conv2d, GroupNorm, LayerNorm, Linear, add, geglu, join, swap, upsample};
+use crate::linked::Recompute;
 use crate::weights::Weights;
 
 /// How the normalisations of a network are built.
@@ -18,6 +20,11 @@ pub(crate) struct Norms {
 
 /// Two convolutions around a time embedding, and the input added to them.
 pub(crate) struct Resnet {
+    layers: Arc<ResnetLayers>,
+    recompute: Arc<Recompute>,
+}
+
+struct ResnetLayers {
     norm1: GroupNorm,
     conv1: Conv2d,
     time: Option<Linear>,
@@ -35,18 +42,34 @@ impl Resnet {
         norms: Norms,
     ) -> Result<Self, LoadError> {
         let shortcut = || Conv2d::load_with(&weights.at("conv_shortcut"), (input, output), 1, 1, 0);
-        Ok(Self {
+        let layers = ResnetLayers {
             norm1: GroupNorm::load(&weights.at("norm1"), input, norms.groups, norms.eps)?,
             conv1: Conv2d::load(&weights.at("conv1"), input, output)?,
             time: time.map(|time| Linear::load(&weights.at("time_emb_proj"), time, output)).transpose()?,
             norm2: GroupNorm::load(&weights.at("norm2"), output, norms.groups, norms.eps)?,
             conv2: Conv2d::load(&weights.at("conv2"), output, output)?,
             shortcut: if input == output { None } else { Some(shortcut()?) },
-        })
+        };
+        Ok(Self { layers: Arc::new(layers), recompute: weights.recompute() })
     }
 
     /// (N, input, H, W) → (N, output, H, W); `time` is (1 or N, width), already through SiLU.
     pub(crate) fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> candle_core::Result<Tensor> {
+        let Some(time) = time else { return self.layers.forward(x, None) };
+        let layers = self.layers.clone();
+        // Three inputs are what such an operation has; this one has two.
+        self.recompute.run([x, time, &time.detach()], move |[x, time, _]| layers.forward(x, Some(time)))
+    }
+
+    /// The same with the skip of the way down beside the input: (N, input − C, H, W) and (N, C, H, W).
+    pub(crate) fn forward_joined(&self, x: &Tensor, skip: &Tensor, time: &Tensor) -> candle_core::Result<Tensor> {
+        let layers = self.layers.clone();
+        self.recompute.run([x, skip, time], move |[x, skip, time]| layers.forward(&join(x, skip)?, Some(time)))
+    }
+}
+
+impl ResnetLayers {
+    fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> candle_core::Result<Tensor> {
         let y = self.norm1.forward_silu(x)?;
         let y = match (&self.time, time) {
             (Some(project), Some(time)) => self.conv1.forward_shifted(&y, &project.forward(time)?)?,
@@ -101,9 +124,7 @@ impl Upsample {
 
     /// (N, C, h, w) → (N, C, height, width), each twice as large or one less.
     pub(crate) fn forward(&self, x: &Tensor, (height, width): (usize, usize)) -> candle_core::Result<Tensor> {
-        let (_, _, from_height, from_width) = x.dims4()?;
-        let twice = x.upsample_nearest2d(2 * from_height, 2 * from_width)?;
-        self.conv.forward(&twice.narrow(2, 0, height)?.narrow(3, 0, width)?)
+        self.conv.forward(&upsample(x, (height, width))?)
     }
 }
 
@@ -131,7 +152,7 @@ impl SpatialTransformer {
 
     /// The cross-attentions, outermost first.
     pub(crate) fn cross_attentions(&self) -> impl Iterator<Item = &Attention> {
-        self.blocks.iter().map(|block| &block.attn2)
+        self.blocks.iter().map(|block| &block.layers.attn2)
     }
 
     /// (N, C, H, W) → the same shape; takes one memory for each block from the front of `memories`.
@@ -141,13 +162,12 @@ impl SpatialTransformer {
         memories: &mut impl Iterator<Item = &'m Memory>,
     ) -> candle_core::Result<Tensor> {
         let (batch, channels, height, width) = x.dims4()?;
-        let pixels = self.norm.forward(x)?.flatten_from(2)?.transpose(1, 2)?.contiguous()?;
-        let mut y = self.proj_in.forward(&pixels)?;
+        let mut y = self.proj_in.forward(&swap(&self.norm.forward(x)?.flatten_from(2)?)?)?;
         for block in &self.blocks {
             let Some(memory) = memories.next() else { candle_core::bail!("a cross-attention has no memory") };
             y = block.forward(&y, memory, (height, width))?;
         }
-        let y = self.proj_out.forward(&y)?.transpose(1, 2)?.contiguous()?;
+        let y = swap(&self.proj_out.forward(&y)?)?;
         add(&y.reshape((batch, channels, height, width))?, x)
     }
 }
@@ -170,6 +190,11 @@ pub(crate) struct TransformerShape {
 
 /// Self-attention, cross-attention and a gated feed-forward layer.
 struct TransformerBlock {
+    layers: Arc<TransformerLayers>,
+    recompute: Arc<Recompute>,
+}
+
+struct TransformerLayers {
     norm1: LayerNorm,
     attn1: Attention,
     norm2: LayerNorm,
@@ -186,7 +211,7 @@ impl TransformerBlock {
         let attention = |name, context| {
             Attention::load(&weights.at(name), width, context, shape.heads, /* input_bias */ false)
         };
-        Ok(Self {
+        let layers = TransformerLayers {
             norm1: norm("norm1")?,
             attn1: attention("attn1", width)?,
             norm2: norm("norm2")?,
@@ -194,9 +219,18 @@ impl TransformerBlock {
             norm3: norm("norm3")?,
             expand: Linear::load(&weights.at("ff.net.0.proj"), width, 8 * width)?,
             contract: Linear::load(&weights.at("ff.net.2"), 4 * width, width)?,
-        })
+        };
+        Ok(Self { layers: Arc::new(layers), recompute: weights.recompute() })
     }
 
+    fn forward(&self, x: &Tensor, memory: &Memory, grid: (usize, usize)) -> candle_core::Result<Tensor> {
+        let (layers, rest) = (self.layers.clone(), memory.clone());
+        let (key, value) = memory.text();
+        self.recompute.run([x, key, value], move |[x, key, value]| layers.forward(x, &rest.with_text(key, value), grid))
+    }
+}
+
+impl TransformerLayers {
     fn forward(&self, x: &Tensor, memory: &Memory, grid: (usize, usize)) -> candle_core::Result<Tensor> {
         let x = add(&self.attn1.to_itself(&self.norm1.forward(x)?, None)?, x)?;
         let x = add(&self.attn2.to_memory(&self.norm2.forward(&x)?, memory, grid)?, &x)?;

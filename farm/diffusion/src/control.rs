@@ -103,7 +103,7 @@ impl ControlNet {
         memories: &Memories,
         scale: f64,
     ) -> candle_core::Result<Left> {
-        let left = self.way_down.forward(latent, Some(picture), time, memories)?;
+        let left = self.way_down.forward(latent, Some(picture), &self.way_down.told(time, None)?, memories)?;
         let scaled = |conv: &Conv2d, x: &Tensor| conv.forward(x)? * scale;
         let skips = self.skips.iter().zip(&left.skips).map(|(conv, skip)| scaled(conv, skip));
         Ok(Left { skips: skips.collect::<candle_core::Result<_>>()?, mid: scaled(&self.mid, &left.mid)? })

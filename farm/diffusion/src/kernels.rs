@@ -1,30 +1,65 @@
-//! Fused f32 operations for the CPU, for inference alone.
+//! Fused f32 operations for the CPU, each with its gradients.
 //!
-//! None of them has a backward pass, so [`usable`] is asked first, in one place per layer: wherever a gradient is wanted
-//! (or another device holds the tensors) the layers take candle's own operations instead, and nothing is cut silently.
+//! A gradient is computed for what asks for one: the input of a layer, an adapter's matrices, but not a frozen weight, for
+//! which candle's own operations would compute it too. Where [`usable`] says no (another device or type, or a gradient is
+//! wanted of a normalisation's scale) the layers take candle's operations, and nothing is cut silently.
 //!
 //! Beside fusing, they keep away from candle's CPU thread pool, whose threads spin while they wait (a third of all time
 //! on two busy cores), and from its matrix product, which reads the processor's description before every call.
 
 mod activation;
+mod attention;
 mod convolution;
+mod layout;
+mod linear;
 mod matrix;
 mod normalisation;
 
-use candle_core::{CpuStorage, DType, Layout, Result, Tensor};
+use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor};
+use std::ops::Deref;
 
 pub(crate) use activation::{add, geglu, silu};
+pub(crate) use attention::attention;
 pub(crate) use convolution::conv2d;
-pub(crate) use matrix::{attention, linear, linear_with_bias};
-pub(crate) use normalisation::group_norm;
+pub(crate) use layout::{join, shift, swap, upsample};
+pub(crate) use linear::{linear, linear_onto, linear_with_bias};
+pub(crate) use normalisation::{group_norm, layer_norm};
 
 /// Pieces that an operation is cut into at least, where they stay useful: work for a few threads. It does not follow the
 /// number of threads, so that results do not either.
 const SHARES: usize = 4;
 
-/// Whether the fused operations may stand in for candle's: f32 on the CPU, and no gradient runs through any operand.
+/// Whether the fused operations may stand in for candle's: f32 on the CPU.
 pub(crate) fn usable(operands: &[&Tensor]) -> bool {
-    operands.iter().all(|t| t.device().is_cpu() && t.dtype() == DType::F32 && !t.track_op())
+    operands.iter().all(|t| t.device().is_cpu() && t.dtype() == DType::F32)
+}
+
+/// Whether no gradient of these is wanted.
+pub(crate) fn frozen(operands: &[&Tensor]) -> bool {
+    !operands.iter().any(|t| t.track_op())
+}
+
+/// A gradient, where the operand asks for one.
+fn wanted(operand: &Tensor, gradient: impl FnOnce() -> Result<Tensor>) -> Result<Option<Tensor>> {
+    operand.track_op().then(gradient).transpose()
+}
+
+/// A tensor's storage, while its floats are read.
+struct Held<'a, S>(S, &'a Layout);
+
+/// Holds the storage of a contiguous tensor on the CPU.
+fn held(tensor: &Tensor) -> Result<Held<'_, impl Deref<Target = Storage>>> {
+    let (storage, layout) = tensor.storage_and_layout();
+    Ok(Held(storage, layout))
+}
+
+impl<S: Deref<Target = Storage>> Held<'_, S> {
+    fn floats(&self) -> Result<&[f32]> {
+        match &*self.0 {
+            Storage::Cpu(storage) => floats(storage, self.1),
+            _ => candle_core::bail!("a fused operation takes tensors on the CPU"),
+        }
+    }
 }
 
 /// The floats of a contiguous tensor.

@@ -1,37 +1,42 @@
 //! The layers that every network here is made of, with diffusers' tensor names (`weight`, `bias`).
 //!
-//! Each layer is the one place where its weights act, so an adapter (LoRA) attaches here; and each chooses between
-//! candle's operations, which have gradients, and the faster [`kernels`], which have none.
+//! Each layer is the one place where its weights act, so adapters (LoRA) attach here; and each chooses between the fast
+//! [`kernels`] and candle's operations, whichever the tensors allow. Neither computes gradients of frozen weights.
 
 use candle_core::{D, Tensor};
+use std::sync::Arc;
 
 use crate::LoadError;
+use crate::adapter::{Hook, Patch};
 use crate::kernels;
+use crate::linked::linked;
 use crate::weights::Weights;
 
-/// y = x Wᵀ + b.
+/// y = x Wᵀ + b, and what adapters add.
 pub(crate) struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
+    hook: Arc<Hook>,
 }
 
 impl Linear {
     /// Reads a (output, input) matrix and its bias.
     pub(crate) fn load(weights: &Weights<'_>, input: usize, output: usize) -> Result<Self, LoadError> {
-        let bias = Some(weights.get("bias", &[output])?);
-        Ok(Self { weight: weights.get("weight", &[output, input])?, bias })
+        Ok(Self { bias: Some(weights.get("bias", &[output])?), ..Self::load_without_bias(weights, input, output)? })
     }
 
     /// Reads a matrix that has no bias.
     pub(crate) fn load_without_bias(weights: &Weights<'_>, input: usize, output: usize) -> Result<Self, LoadError> {
-        Ok(Self { weight: weights.get("weight", &[output, input])?, bias: None })
+        let weight = weights.get("weight", &[output, input])?;
+        Ok(Self { hook: weights.hook(&[output, input], &weight), weight, bias: None })
     }
 
     /// Reads a 1×1 convolution, which is the same thing over (…, pixels, channels).
     pub(crate) fn load_pointwise(weights: &Weights<'_>, input: usize, output: usize) -> Result<Self, LoadError> {
         let weight = weights.get("weight", &[output, input, 1, 1])?;
         let weight = weight.reshape((output, input)).map_err(|source| weights.device_error(source))?;
-        Ok(Self { weight, bias: Some(weights.get("bias", &[output])?) })
+        let hook = weights.hook(&[output, input, 1, 1], &weight);
+        Ok(Self { weight, bias: Some(weights.get("bias", &[output])?), hook })
     }
 
     /// Width of the output.
@@ -41,33 +46,61 @@ impl Linear {
 
     /// (…, input) → (…, output).
     pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let mut y = self.base(x)?;
+        for patch in &*self.hook.patches() {
+            y = match patch {
+                Patch::Beside { down, up, scale, .. } => {
+                    let inner = (product(x, down)? * *scale)?;
+                    if kernels::usable(&[&y, up]) {
+                        kernels::linear_onto(&y, &inner, up)?
+                    } else {
+                        (y + product(&inner, up)?)?
+                    }
+                }
+                Patch::Dense { delta } => add(&y, &product(x, delta)?)?,
+            };
+        }
+        Ok(y)
+    }
+
+    fn base(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         match &self.bias {
             Some(bias) if kernels::usable(&[x, &self.weight, bias]) => {
-                return kernels::linear_with_bias(x, &self.weight, bias);
+                kernels::linear_with_bias(x, &self.weight, bias)
             }
-            None if kernels::usable(&[x, &self.weight]) => return kernels::linear(x, &self.weight),
-            _ => {}
+            Some(bias) => product(x, &self.weight)?.broadcast_add(bias),
+            None => product(x, &self.weight),
         }
-        let (output, input) = self.weight.dims2()?;
-        let mut dims = x.dims().to_vec();
-        let y = x.contiguous()?.reshape(((), input))?.matmul(&self.weight.t()?)?;
-        let y = match &self.bias {
-            Some(bias) => y.broadcast_add(bias)?,
-            None => y,
-        };
-        if let Some(last) = dims.last_mut() {
-            *last = output;
-        }
-        y.reshape(dims)
     }
 }
 
-/// A square convolution with zeros around the picture.
+/// x Wᵀ.
+fn product(x: &Tensor, weight: &Tensor) -> candle_core::Result<Tensor> {
+    if kernels::usable(&[x, weight]) {
+        return kernels::linear(x, weight);
+    }
+    let plain = |x: &Tensor, matrix: &Tensor| {
+        let mut dims = x.dims().to_vec();
+        let y = x.contiguous()?.reshape(((), matrix.dim(0)?))?.matmul(matrix)?;
+        if let Some(last) = dims.last_mut() {
+            *last = matrix.dim(1)?;
+        }
+        y.reshape(dims)
+    };
+    if x.track_op() && kernels::frozen(&[weight]) {
+        let weight = weight.clone();
+        return linked(&plain(&x.detach(), &weight.t()?)?, x, move |grad| plain(grad, &weight));
+    }
+    plain(x, &weight.t()?)
+}
+
+/// A square convolution with zeros around the picture, and what adapters add.
 pub(crate) struct Conv2d {
     weight: Tensor,
     bias: Tensor,
     stride: usize,
     padding: usize,
+    hook: Arc<Hook>,
 }
 
 impl Conv2d {
@@ -84,8 +117,10 @@ impl Conv2d {
         stride: usize,
         padding: usize,
     ) -> Result<Self, LoadError> {
-        let weight = weights.get("weight", &[output, input, kernel, kernel])?;
-        Ok(Self { weight, bias: weights.get("bias", &[output])?, stride, padding })
+        let shape = [output, input, kernel, kernel];
+        let weight = weights.get("weight", &shape)?;
+        let hook = weights.hook(&shape, &weight);
+        Ok(Self { weight, bias: weights.get("bias", &[output])?, stride, padding, hook })
     }
 
     /// (N, input, H, W) → (N, output, H′, W′).
@@ -98,16 +133,52 @@ impl Conv2d {
         if shift.dim(0)? == 1 {
             return self.forward_with_bias(x, &(&self.bias + shift.squeeze(0)?)?);
         }
-        self.forward(x)?.broadcast_add(&shift.unsqueeze(2)?.unsqueeze(3)?)
+        let y = self.forward(x)?;
+        if kernels::usable(&[&y, shift]) {
+            return kernels::shift(&y, shift);
+        }
+        y.broadcast_add(&shift.unsqueeze(2)?.unsqueeze(3)?)
     }
 
     fn forward_with_bias(&self, x: &Tensor, bias: &Tensor) -> candle_core::Result<Tensor> {
-        if kernels::usable(&[x, &self.weight, bias]) {
-            return kernels::conv2d(x, &self.weight, bias, self.stride, self.padding);
+        let mut y = if kernels::usable(&[x, &self.weight, bias]) {
+            kernels::conv2d(x, &self.weight, bias, self.stride, self.padding)?
+        } else {
+            convolved(x, &self.weight, self.stride, self.padding)?.broadcast_add(&bias.reshape((1, (), 1, 1))?)?
+        };
+        for patch in &*self.hook.patches() {
+            let added = match patch {
+                Patch::Beside { down, mid: None, up, scale } => {
+                    let inner = (convolved(x, down, self.stride, self.padding)? * *scale)?;
+                    convolved(&inner, up, 1, 0)?
+                }
+                Patch::Beside { down, mid: Some(mid), up, scale } => {
+                    let inner = (convolved(x, down, 1, 0)? * *scale)?;
+                    convolved(&convolved(&inner, mid, self.stride, self.padding)?, up, 1, 0)?
+                }
+                Patch::Dense { delta } => convolved(x, delta, self.stride, self.padding)?,
+            };
+            y = add(&y, &added)?;
         }
-        let y = x.conv2d(&self.weight, self.padding, self.stride, 1, 1)?;
-        y.broadcast_add(&bias.reshape((1, (), 1, 1))?)
+        Ok(y)
     }
+}
+
+/// A convolution without bias.
+fn convolved(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> candle_core::Result<Tensor> {
+    if kernels::usable(&[x, weight]) {
+        let nothing = Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?;
+        return kernels::conv2d(x, weight, &nothing, stride, padding);
+    }
+    if x.track_op() && kernels::frozen(&[weight]) {
+        let (weight, (_, _, height, _)) = (weight.clone(), x.dims4()?);
+        let value = x.detach().conv2d(&weight, padding, stride, 1, 1)?;
+        return linked(&value, x, move |grad| {
+            let reached = (grad.dim(2)? - 1) * stride + weight.dim(2)? - 2 * padding;
+            grad.contiguous()?.conv_transpose2d(&weight, padding, height - reached, stride, 1)
+        });
+    }
+    x.conv2d(weight, padding, stride, 1, 1)
 }
 
 /// Group normalisation with scale and shift per channel.
@@ -126,7 +197,7 @@ impl GroupNorm {
 
     /// (N, C, …) → the same shape.
     pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        if kernels::usable(&[x, &self.weight, &self.bias]) {
+        if kernels::usable(&[x, &self.weight, &self.bias]) && kernels::frozen(&[&self.weight, &self.bias]) {
             return kernels::group_norm(x, &self.weight, &self.bias, self.groups, self.eps, false);
         }
         let dims = x.dims();
@@ -141,7 +212,7 @@ impl GroupNorm {
 
     /// The same, and SiLU after it.
     pub(crate) fn forward_silu(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        if kernels::usable(&[x, &self.weight, &self.bias]) {
+        if kernels::usable(&[x, &self.weight, &self.bias]) && kernels::frozen(&[&self.weight, &self.bias]) {
             return kernels::group_norm(x, &self.weight, &self.bias, self.groups, self.eps, true);
         }
         self.forward(x)?.silu()
@@ -164,8 +235,12 @@ impl LayerNorm {
     /// (…, width) → the same shape.
     pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let x = x.contiguous()?;
-        if kernels::usable(&[&x, &self.weight, &self.bias]) {
-            return candle_nn::ops::layer_norm(&x, &self.weight, &self.bias, self.eps as f32);
+        if kernels::usable(&[&x, &self.weight, &self.bias]) && kernels::frozen(&[&self.weight, &self.bias]) {
+            // candle's fused operation has no gradient.
+            if kernels::frozen(&[&x]) {
+                return candle_nn::ops::layer_norm(&x, &self.weight, &self.bias, self.eps as f32);
+            }
+            return kernels::layer_norm(&x, &self.weight, &self.bias, self.eps);
         }
         candle_nn::ops::layer_norm_slow(&x, &self.weight, &self.bias, self.eps as f32)
     }
@@ -183,6 +258,26 @@ pub(crate) fn geglu(x: &Tensor) -> candle_core::Result<Tensor> {
     }
     let halves = x.chunk(2, D::Minus1)?;
     &halves[0] * halves[1].gelu_erf()?
+}
+
+/// (N, A, B) → (N, B, A), contiguous.
+pub(crate) fn swap(x: &Tensor) -> candle_core::Result<Tensor> {
+    if kernels::usable(&[x]) { kernels::swap(x) } else { x.transpose(1, 2)?.contiguous() }
+}
+
+/// (N, A, …) and (N, B, …) → (N, A + B, …).
+pub(crate) fn join(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
+    if kernels::usable(&[a, b]) { kernels::join(a, b) } else { Tensor::cat(&[a, b], 1) }
+}
+
+/// Doubles pixels: (N, C, h, w) → (N, C, height, width), each side twice as large or one less.
+pub(crate) fn upsample(x: &Tensor, (height, width): (usize, usize)) -> candle_core::Result<Tensor> {
+    if kernels::usable(&[x]) {
+        return kernels::upsample(x, (height, width));
+    }
+    let (_, _, from_height, from_width) = x.dims4()?;
+    let twice = x.upsample_nearest2d(2 * from_height, 2 * from_width)?;
+    twice.narrow(2, 0, height)?.narrow(3, 0, width)
 }
 
 /// a + b, of equal shape.

@@ -8,6 +8,7 @@
 //! Absent by design: downloads, a terminal, the environment, other randomness than the request's seed.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
 
+mod adapter;
 mod attention;
 mod blocks;
 mod config;
@@ -17,6 +18,7 @@ mod ip_adapter;
 mod kernels;
 mod latent;
 mod layers;
+mod linked;
 mod pipeline;
 mod region;
 mod request;
@@ -27,10 +29,12 @@ mod unet;
 mod vae;
 mod weights;
 
+pub use adapter::{Adapter, AdapterError, Factors, Part, Place, Site};
 pub use candle_core::Device;
 pub use control::ControlNet;
 pub use error::{GenerateError, LoadError};
 pub use latent::Latent;
-pub use pipeline::StableDiffusion;
+pub use pipeline::{Noisy, StableDiffusion, Texts};
 pub use region::Region;
+pub use scheduler::Prediction;
 pub use request::{Control, Generated, IdentityTokens, Inpaint, Person, Request, Sampler, Start, StepDone};

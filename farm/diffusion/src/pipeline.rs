@@ -1,7 +1,10 @@
 //! Text to picture: tokens, text encoder, a guided sampler over the UNet, VAE.
 
+mod adapted;
 mod conditions;
 mod inpaint;
+mod texts;
+mod training;
 
 use candle_core::{Device, Tensor};
 use image::RgbImage;
@@ -18,9 +21,13 @@ use crate::text::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::Unet;
 use crate::vae::Vae;
+use texts::Second;
 use crate::{
     Control, ControlNet, GenerateError, Generated, Inpaint, Latent, LoadError, Person, Request, Sampler, StepDone,
 };
+
+pub use texts::Texts;
+pub use training::Noisy;
 
 /// The longest side of a picture, pixels: larger ones take more memory than any model here was trained for.
 const LONGEST_SIDE: u32 = 2048;
@@ -30,6 +37,7 @@ pub struct StableDiffusion {
     device: Device,
     tokenizer: Tokenizer,
     text: TextEncoder,
+    second: Option<Second>,
     unet: Unet,
     vae: Vae,
     scheduler: Scheduler,
@@ -42,11 +50,10 @@ impl StableDiffusion {
     /// # Errors
     /// One that names the file, and the field or tensor: missing, cut short, of another shape, or of a kind not built.
     pub fn open(folder: &Path, ip_adapter: Option<&Path>, device: &Device) -> Result<Self, LoadError> {
-        check_index(&folder.join("model_index.json"))?;
-        let text = TextEncoder::open(&folder.join("text_encoder"), device)?;
-        let device_error = |source| LoadError::Device { file: folder.join("text_encoder"), source };
-        let longest = text.longest().map_err(device_error)?;
-        let tokenizer = Tokenizer::open(&folder.join("tokenizer"), longest, text.vocabulary())?;
+        let index = Config::open(&folder.join("model_index.json"))?;
+        let is_xl = check_index(&index)?;
+        let (tokenizer, text) = texts::open(folder, "", device)?;
+        let second = is_xl.then(|| Second::open(folder, &index, device)).transpose()?;
         let unet = Unet::open(&folder.join("unet"), device)?;
         let vae = Vae::open(&folder.join("vae"), device)?;
         let scheduler = Scheduler::open(&folder.join("scheduler/scheduler_config.json"))?;
@@ -55,15 +62,21 @@ impl StableDiffusion {
             field: field.into(),
             problem: format!("is {found}, the other parts of the model have {expected}"),
         };
-        if unet.sizes().context != text.width() {
-            return Err(agree("cross_attention_dim", unet.sizes().context, text.width()));
+        let width = text.width() + second.as_ref().map_or(0, |s| s.text.width());
+        if unet.sizes().context != width {
+            return Err(agree("cross_attention_dim", unet.sizes().context, width));
+        }
+        let pooled = second.as_ref().and_then(|s| s.text.pooled_width()).unwrap_or(0);
+        let told = unet.sizes().added.map_or(0, |added| added.pooled);
+        if told != pooled {
+            return Err(agree("projection_class_embeddings_input_dim", told, pooled));
         }
         if unet.sizes().channels != vae.channels() {
             return Err(agree("out_channels", unet.sizes().channels, vae.channels()));
         }
         let widths: Vec<usize> = unet.cross_attentions().map(Attention::width).collect();
         let adapter = ip_adapter.map(|path| IpAdapter::open(path, unet.sizes(), &widths, device)).transpose()?;
-        Ok(Self { device: device.clone(), tokenizer, text, unet, vae, scheduler, adapter })
+        Ok(Self { device: device.clone(), tokenizer, text, second, unet, vae, scheduler, adapter })
     }
 
     /// Loads a `controlnet` folder in diffusers' layout, for requests to this model.
@@ -236,30 +249,39 @@ fn guided(guidance: f32) -> bool {
 }
 
 /// The pipelines whose folders hold these parts; the parts themselves say what they can do.
-const PIPELINES: [&str; 3] =
-    ["StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline"];
+const PIPELINES: [&str; 6] = [
+    "StableDiffusionPipeline",
+    "StableDiffusionImg2ImgPipeline",
+    "StableDiffusionInpaintPipeline",
+    "StableDiffusionXLPipeline",
+    "StableDiffusionXLImg2ImgPipeline",
+    "StableDiffusionXLInpaintPipeline",
+];
 
-/// Refuses folders of other pipelines, whose parts would be misread.
-fn check_index(file: &Path) -> Result<(), LoadError> {
-    let index = Config::open(file)?;
+/// Refuses folders of other pipelines, whose parts would be misread. True where there are two text encoders.
+fn check_index(index: &Config) -> Result<bool, LoadError> {
     let class = index.text_or("_class_name", PIPELINES[0])?;
     if !PIPELINES.contains(&class) {
         let problem = format!("is {class:?}; only {PIPELINES:?} are supported");
         return Err(index.error("_class_name", problem));
     }
-    for (part, class) in [
+    let is_xl = class.starts_with("StableDiffusionXL");
+    let parts = [
         ("unet", "UNet2DConditionModel"),
         ("vae", "AutoencoderKL"),
         ("text_encoder", "CLIPTextModel"),
         ("tokenizer", "CLIPTokenizer"),
-    ] {
+        ("text_encoder_2", "CLIPTextModelWithProjection"),
+        ("tokenizer_2", "CLIPTokenizer"),
+    ];
+    for (part, class) in parts.into_iter().take(if is_xl { 6 } else { 4 }) {
         let found = index.get(part).and_then(|v| v.get(1)).and_then(|v| v.as_str());
-        if found != Some(class) && !(part == "tokenizer" && found == Some("CLIPTokenizerFast")) {
+        if found != Some(class) && !(part.starts_with("tokenizer") && found == Some("CLIPTokenizerFast")) {
             let problem = format!("names {}; only {class} is supported", found.unwrap_or("nothing"));
             return Err(index.error(part, problem));
         }
     }
-    Ok(())
+    Ok(is_xl)
 }
 
 #[cfg(test)]

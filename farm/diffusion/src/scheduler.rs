@@ -29,11 +29,14 @@ pub(crate) struct Scheduler {
     sampler: Sampler,
 }
 
-/// What the UNet predicts.
-#[derive(Clone, Copy)]
-enum Prediction {
+/// What a UNet predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prediction {
+    /// The noise.
     Epsilon,
+    /// √ᾱ · noise − √(1 − ᾱ) · picture (Salimans and Ho 2022, arXiv:2202.00512).
     Velocity,
+    /// The picture.
     Sample,
 }
 
@@ -106,6 +109,16 @@ impl Scheduler {
             other => return Err(unknown(config, "final_sigmas_type", other, "zero, sigma_min")),
         };
         Ok(Self { kept, kept_last, prediction, spacing, offset, clip, noise_last, sampler })
+    }
+
+    /// Share of the picture's variance that is left at each training step, falling.
+    pub(crate) fn kept(&self) -> &[f64] {
+        &self.kept
+    }
+
+    /// What the UNet predicts.
+    pub(crate) fn prediction(&self) -> Prediction {
+        self.prediction
     }
 
     /// The folder's own sampler.

@@ -3,8 +3,10 @@
 
 use candle_core::{Device, Tensor};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::LoadError;
+use crate::adapter::Hook;
 use crate::attention::Attention;
 use crate::config::Config;
 use crate::layers::{LayerNorm, Linear};
@@ -16,8 +18,19 @@ pub(crate) struct TextEncoder {
     positions: Tensor,
     layers: Vec<Layer>,
     norm_out: LayerNorm,
+    projection: Option<Linear>,
+    end: u32,
     vocabulary: usize,
     width: usize,
+    hooks: Vec<Arc<Hook>>,
+}
+
+/// What an encoder says of texts to a model that looks beneath its last layer, as SDXL does.
+pub(crate) struct Beneath {
+    /// (texts, tokens, width), before the last layer.
+    pub(crate) hidden: Tensor,
+    /// (texts, projection): the whole text in one vector, where the encoder has a projection.
+    pub(crate) pooled: Option<Tensor>,
 }
 
 #[derive(Clone, Copy)]
@@ -73,13 +86,21 @@ impl TextEncoder {
         let weights = if named.has("final_layer_norm.weight") { named } else { file.root() };
         let layer = |i| Layer::load(&weights.at("encoder.layers").at(i), &shape);
         let embeddings = weights.at("embeddings");
+        let projects = config.get("architectures").is_some_and(|v| v.to_string().contains("WithProjection"));
+        let project = || {
+            let output = config.count_or("projection_dim", 512)?;
+            Linear::load_without_bias(&file.root().at("text_projection"), shape.width, output)
+        };
         let text = Self {
             tokens: embeddings.at("token_embedding").get("weight", &[vocabulary, shape.width])?,
             positions: embeddings.at("position_embedding").get("weight", &[length, shape.width])?,
             layers: (0..config.count("num_hidden_layers")?).map(layer).collect::<Result<_, _>>()?,
             norm_out: LayerNorm::load(&weights.at("final_layer_norm"), shape.width, shape.eps)?,
+            projection: projects.then(project).transpose()?,
+            end: config.count_or("eos_token_id", 49_407)? as u32,
             vocabulary,
             width: shape.width,
+            hooks: file.hooks(),
         };
         file.finish(&["embeddings.position_ids", "text_projection.weight"])?;
         Ok(text)
@@ -100,18 +121,61 @@ impl TextEncoder {
         self.width
     }
 
+    /// The places for adapters, by their paths as diffusers writes them.
+    pub(crate) fn hooks(&self) -> impl Iterator<Item = (String, &Arc<Hook>)> {
+        self.hooks.iter().map(|hook| {
+            let path = hook.path.strip_prefix("text_model.").unwrap_or(&hook.path);
+            // The projection lies outside in every file.
+            let outer = if path.starts_with("text_projection") { "" } else { "text_model." };
+            (format!("{outer}{path}"), hook)
+        })
+    }
+
+    /// Width of a whole text's vector, if there is one.
+    pub(crate) fn pooled_width(&self) -> Option<usize> {
+        self.projection.as_ref().map(Linear::output)
+    }
+
     /// Texts of equal length → (texts, tokens, width), after the last normalisation.
     pub(crate) fn forward(&self, texts: &[Vec<u32>]) -> candle_core::Result<Tensor> {
-        let device = self.tokens.device();
-        let length = texts.first().map_or(0, Vec::len);
-        let ids = Tensor::from_vec(texts.concat(), texts.len() * length, device)?;
-        let tokens = self.tokens.index_select(&ids, 0)?.reshape((texts.len(), length, self.width))?;
-        let mut x = tokens.broadcast_add(&self.positions.narrow(0, 0, length)?)?;
-        let mask = causal_mask(length, device)?;
+        let (mut x, mask) = self.embed(texts)?;
         for layer in &self.layers {
             x = layer.forward(&x, &mask)?;
         }
         self.norm_out.forward(&x)
+    }
+
+    /// Texts of equal length, as a model sees them that looks beneath the last layer.
+    pub(crate) fn beneath(&self, texts: &[Vec<u32>]) -> candle_core::Result<Beneath> {
+        let (mut x, mask) = self.embed(texts)?;
+        let mut hidden = x.clone();
+        for layer in &self.layers {
+            hidden = x;
+            x = layer.forward(&hidden, &mask)?;
+        }
+        let pooled = || {
+            let Some(projection) = &self.projection else { return Ok(None) };
+            let x = self.norm_out.forward(&x)?;
+            let end = |ids: &Vec<u32>| {
+                // Files from before the end token was told say 2, and mean the first of the highest ids.
+                let end = if self.end == 2 { ids.iter().max().copied().unwrap_or(0) } else { self.end };
+                ids.iter().position(|&id| id == end).unwrap_or(0)
+            };
+            let rows = texts.iter().enumerate().map(|(i, ids)| x.narrow(0, i, 1)?.narrow(1, end(ids), 1)?.squeeze(1));
+            let ends = Tensor::cat(&rows.collect::<candle_core::Result<Vec<_>>>()?, 0)?;
+            projection.forward(&ends).map(Some)
+        };
+        Ok(Beneath { pooled: pooled()?, hidden })
+    }
+
+    /// Token ids → vectors with their positions, and the mask of all layers.
+    fn embed(&self, texts: &[Vec<u32>]) -> candle_core::Result<(Tensor, Tensor)> {
+        let device = self.tokens.device();
+        let length = texts.first().map_or(0, Vec::len);
+        let ids = Tensor::from_vec(texts.concat(), texts.len() * length, device)?;
+        let tokens = self.tokens.index_select(&ids, 0)?.reshape((texts.len(), length, self.width))?;
+        let x = tokens.broadcast_add(&self.positions.narrow(0, 0, length)?)?;
+        Ok((x, causal_mask(length, device)?))
     }
 }
 

@@ -1,4 +1,4 @@
-//! UNet2DConditionModel as Stable Diffusion 1 and 2 use it (Ronneberger et al. 2015, Rombach et al. 2022), read from a
+//! UNet2DConditionModel as Stable Diffusion 1, 2 and XL use it (Ronneberger et al. 2015, Rombach et al. 2022), read from a
 //! diffusers folder. <https://huggingface.co/docs/diffusers/api/models/unet2d-cond>
 
 mod config;
@@ -6,12 +6,15 @@ mod way_down;
 
 use candle_core::{Device, Tensor};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::LoadError;
+use crate::adapter::Hook;
 use crate::attention::{Attention, Memory, Sight};
 use crate::blocks::{Resnet, SpatialTransformer, Upsample};
 use crate::config::Config;
 use crate::layers::{Conv2d, GroupNorm, add};
+use crate::linked::Recompute;
 use crate::region::Region;
 use crate::weights::{WeightFile, Weights};
 
@@ -24,6 +27,8 @@ pub(crate) struct Unet {
     up: Vec<UpBlock>,
     norm_out: GroupNorm,
     conv_out: Conv2d,
+    hooks: Vec<Arc<Hook>>,
+    recompute: Arc<Recompute>,
 }
 
 /// Everything that a picture's cross-attentions see, one memory for each.
@@ -50,7 +55,8 @@ impl Unet {
             return Err(config.error("in_channels", format!("is {}, expected {expected}", sizes.inputs)));
         }
         let file = WeightFile::in_folder(folder, "diffusion_pytorch_model", device)?;
-        let unet = Self::load(sizes, &attends, &file.root())?;
+        let mut unet = Self::load(sizes, &attends, &file.root())?;
+        unet.hooks = file.hooks();
         file.finish(&[])?;
         Ok(unet)
     }
@@ -65,6 +71,8 @@ impl Unet {
             norm_out: GroupNorm::load(&weights.at("conv_norm_out"), first, norms.groups, norms.eps)?,
             conv_out: Conv2d::load(&weights.at("conv_out"), first, sizes.channels)?,
             way_down,
+            hooks: Vec::new(),
+            recompute: weights.recompute(),
         })
     }
 
@@ -99,7 +107,27 @@ impl Unet {
         self.way_down.embed_times(times, device)
     }
 
-    /// Latent (N, C, H, W) with what is to be seen beside it, an embedded time (1 or N, width) → the prediction, shaped
+    /// Embeds what SDXL is told beside the time: (N, pooled) of the text and six numbers for each row → (N, width).
+    pub(crate) fn embed_added(&self, pooled: &Tensor, sizes: &[[f32; 6]]) -> candle_core::Result<Option<Tensor>> {
+        self.way_down.embed_added(pooled, sizes)
+    }
+
+    /// What the blocks are told: an embedded time (1 or N, width), and what was told beside it.
+    pub(crate) fn told(&self, time: &Tensor, added: Option<&Tensor>) -> candle_core::Result<Tensor> {
+        self.way_down.told(time, added)
+    }
+
+    /// The places for adapters.
+    pub(crate) fn hooks(&self) -> &[Arc<Hook>] {
+        &self.hooks
+    }
+
+    /// The switch of its blocks.
+    pub(crate) fn recompute(&self) -> &Recompute {
+        &self.recompute
+    }
+
+    /// Latent (N, C, H, W) with what is to be seen beside it, a time as [`Self::told`] says it → the prediction, shaped
     /// like the latent. What a ControlNet left is added to what the own way down leaves.
     pub(crate) fn forward(
         &self,
@@ -121,7 +149,7 @@ impl Unet {
                 let Some(skip) = skips.pop() else {
                     candle_core::bail!("the way up has more blocks than the way down")
                 };
-                x = resnet.forward(&Tensor::cat(&[x, skip], 1)?, Some(time))?;
+                x = resnet.forward_joined(&x, &skip, time)?;
                 if let Some(transformer) = block.transformers.get(i) {
                     x = transformer.forward(&x, &mut up)?;
                 }

@@ -8,8 +8,11 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::LoadError;
+use crate::adapter::Hook;
+use crate::linked::Recompute;
 
 /// The longest header that is read, as in the safetensors format.
 const LARGEST_HEADER: u64 = 100_000_000;
@@ -22,6 +25,8 @@ pub(crate) struct WeightFile {
     data_start: u64,
     tensors: BTreeMap<String, TensorInfo>,
     used: RefCell<BTreeSet<String>>,
+    hooks: RefCell<Vec<Arc<Hook>>>,
+    recompute: Arc<Recompute>,
 }
 
 /// A name prefix in a weight file: `file.root().at("conv_in").get("weight", …)`.
@@ -71,12 +76,24 @@ impl WeightFile {
             data_start: header + 8,
             tensors: metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect(),
             used: RefCell::default(),
+            hooks: RefCell::default(),
+            recompute: Arc::default(),
         })
     }
 
     /// The whole file, without a prefix.
     pub(crate) fn root(&self) -> Weights<'_> {
         Weights { file: self, prefix: String::new() }
+    }
+
+    /// The places for adapters in all layers that were read, in their order.
+    pub(crate) fn hooks(&self) -> Vec<Arc<Hook>> {
+        self.hooks.borrow().clone()
+    }
+
+    /// The switch of all blocks that were read.
+    pub(crate) fn recompute(&self) -> Arc<Recompute> {
+        self.recompute.clone()
     }
 
     /// Refuses tensors that nothing asked for, except those whose name ends in one of `ignored`.
@@ -139,6 +156,19 @@ impl Weights<'_> {
         let read = self.file.read(&tensor, info)?;
         self.file.used.borrow_mut().insert(tensor);
         Ok(read)
+    }
+
+    /// A place for adapters in the layer of this name, whose weight has this shape in files.
+    pub(crate) fn hook(&self, shape: &[usize], weight: &Tensor) -> Arc<Hook> {
+        let path = self.prefix.trim_end_matches('.').to_owned();
+        let hook = Arc::new(Hook::new(path, shape.into(), weight.clone()));
+        self.file.hooks.borrow_mut().push(hook.clone());
+        hook
+    }
+
+    /// The switch that every block of this file asks whether to compute again what lies inside it.
+    pub(crate) fn recompute(&self) -> Arc<Recompute> {
+        self.file.recompute.clone()
     }
 
     /// An error of the device, about this file.

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{StableDiffusion, guided};
+use super::{StableDiffusion, Texts, guided};
 use crate::attention::Sight;
 use crate::control::ControlNet;
 use crate::error::Stage;
@@ -13,6 +13,8 @@ use crate::{Control, GenerateError, IdentityTokens, Region, Request};
 pub(super) struct Conditions<'a> {
     /// (steps, width).
     pub(super) times: Tensor,
+    /// What SDXL is told beside the time, (N, width).
+    pub(super) added: Option<Tensor>,
     pub(super) context: Context,
     pub(super) steering: Option<Steering<'a>>,
     /// What a UNet for inpainting sees beside the latent: (1, 1 + channels, h, w).
@@ -33,6 +35,8 @@ pub(super) struct Steering<'a> {
 /// A prompt beside the negative one (N, L, context); identity tokens (N, tokens, context), and how much each row listens.
 pub(super) struct Told {
     pub(super) text: Tensor,
+    /// Of SDXL, (N, pooled): the texts in one vector each.
+    pub(super) pooled: Option<Tensor>,
     pub(super) identity: Option<(Tensor, Tensor)>,
 }
 
@@ -55,7 +59,11 @@ impl StableDiffusion {
                 scale: f64::from(*scale),
             })
         });
+        let size = [request.height as f32, request.width as f32];
+        let sizes = [size[0], size[1], 0.0, 0.0, size[0], size[1]];
+        let added = base.pooled.as_ref().map(|pooled| self.unet.embed_added(pooled, &vec![sizes; pooled.dim(0)?]));
         Ok(Conditions {
+            added: added.transpose().stage("preparing text and identity")?.flatten(),
             times: self.unet.embed_times(times, &self.device).stage("embedding times")?,
             context: self.unet.context(&self.sight(&base), &sights).stage("preparing text and identity")?,
             steering: steering.transpose().stage("preparing the control")?,
@@ -72,8 +80,8 @@ impl StableDiffusion {
         step: usize,
         guidance: f32,
     ) -> candle_core::Result<Tensor> {
-        let Conditions { times, context, steering, beside } = conditions;
-        let time = times.narrow(0, step, 1)?;
+        let Conditions { times, added, context, steering, beside } = conditions;
+        let time = self.unet.told(&times.narrow(0, step, 1)?, added.as_ref())?;
         let seen = |latent: &Tensor| {
             let steered = steering
                 .as_ref()
@@ -101,13 +109,13 @@ impl StableDiffusion {
     }
 
     fn told(&self, request: &Request, prompt: &str, identity: Option<&IdentityTokens>) -> Result<Told, GenerateError> {
-        let mut texts = vec![self.tokenizer.encode(prompt)?];
+        let mut texts = vec![prompt];
         if guided(request.guidance) {
-            texts.insert(0, self.tokenizer.encode(&request.negative)?);
+            texts.insert(0, &request.negative);
         }
-        let text = self.text.forward(&texts).stage("encoding the prompt")?;
+        let Texts { hidden: text, pooled } = self.encode_texts(&texts)?;
         let Some((adapter, identity)) = self.adapter.as_ref().zip(identity) else {
-            return Ok(Told { text, identity: None });
+            return Ok(Told { text, pooled, identity: None });
         };
         let tokens = || {
             let IdentityTokens { embedding, scale } = identity;
@@ -115,6 +123,6 @@ impl StableDiffusion {
             let on = if texts.len() == 2 { vec![0.0, *scale] } else { vec![*scale] };
             Ok((tokens, Tensor::from_vec(on, (texts.len(), 1, 1), &self.device)?))
         };
-        Ok(Told { text, identity: Some(tokens().stage("preparing the identity")?) })
+        Ok(Told { text, pooled, identity: Some(tokens().stage("preparing the identity")?) })
     }
 }

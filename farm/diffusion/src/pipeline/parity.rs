@@ -67,7 +67,8 @@ impl Golden {
     }
 
     fn time(&self) -> Tensor {
-        self.model.unet.embed_times(&[341.0], &Device::Cpu).unwrap()
+        let unet = &self.model.unet;
+        unet.told(&unet.embed_times(&[341.0], &Device::Cpu).unwrap(), None).unwrap()
     }
 
     fn rows(&self, name: &str) -> Vec<f32> {
@@ -92,7 +93,7 @@ impl Golden {
         assert_eq!(times, self.get(&format!("{name}times")).to_vec1::<f32>().unwrap());
         let context = unet.context(&sight(&self.text()), &[]).unwrap();
         let times_embedded = unet.embed_times(&times, &Device::Cpu).unwrap();
-        let conditions = Conditions { times: times_embedded, context, steering: None, beside: None };
+        let conditions = Conditions { times: times_embedded, context, added: None, steering: None, beside: None };
         let mut latent = (self.get("latent") * run.first()).unwrap();
         for i in 0..times.len() {
             let prediction = self.model.predict(&latent, &conditions, i, 3.0).unwrap();
@@ -126,7 +127,7 @@ fn a_folder_with_the_conventions_of_stable_diffusion_1_5_computes_what_diffusers
 fn identity_tokens_reach_the_same_attentions_as_in_diffusers() {
     for golden in [Golden::tiny(), Golden::pack()] {
         let unet = &golden.model.unet;
-        let told = Told { text: golden.text().narrow(0, 1, 1).unwrap(), identity: Some(golden.tokens("face", &[0.8])) };
+        let told = Told { text: golden.text().narrow(0, 1, 1).unwrap(), pooled: None, identity: Some(golden.tokens("face", &[0.8])) };
         let context = unet.context(&golden.model.sight(&told), &[]).unwrap();
         let seen = unet.forward(&golden.get("latent"), &golden.time(), &context, None).unwrap();
         golden.check("unet.identity", &seen);
@@ -143,8 +144,8 @@ fn two_people_are_each_seen_in_their_region_as_in_the_reference() {
     for golden in [Golden::tiny(), Golden::pack()] {
         let told = |prompt| golden.texts([NEGATIVE, prompt]);
         let (base, one, two) = (told("wide shot"), told(PROMPT), told("wide shot of an old man, at the beach"));
-        let one = Told { text: one, identity: Some(golden.tokens("face", &[0.0, 0.8])) };
-        let two = Told { text: two, identity: Some(golden.tokens("face.other", &[0.0, 0.6])) };
+        let one = Told { text: one, pooled: None, identity: Some(golden.tokens("face", &[0.0, 0.8])) };
+        let two = Told { text: two, pooled: None, identity: Some(golden.tokens("face.other", &[0.0, 0.6])) };
         for (name, first, second) in [("unet.people", LEFT, RIGHT), ("unet.people.exchanged", RIGHT, LEFT)] {
             let people = [(first, golden.model.sight(&one)), (second, golden.model.sight(&two))];
             let context = golden.model.unet.context(&sight(&base), &people).unwrap();
@@ -160,7 +161,7 @@ fn two_people_are_each_seen_in_their_region_as_in_the_reference() {
 fn exchanging_two_peoples_regions_mirrors_whose_tokens_a_cell_sees() {
     let tiny = Golden::tiny();
     let attention: &Attention = tiny.model.unet.cross_attentions().next().unwrap();
-    let told = |prompt, face| Told { text: tiny.texts([prompt]), identity: Some(tiny.tokens(face, &[1.0])) };
+    let told = |prompt, face| Told { text: tiny.texts([prompt]), pooled: None, identity: Some(tiny.tokens(face, &[1.0])) };
     let (one, two) = (told("hair", "face"), told("a man", "face.other"));
     let cell = Tensor::arange(0f32, attention.width() as f32, &Device::Cpu).unwrap().affine(0.1, -0.5).unwrap();
     let cells = cell.reshape((1, 1, ())).unwrap().repeat((1, 2 * 6, 1)).unwrap();
@@ -246,7 +247,7 @@ fn a_network_with_gradients_computes_the_same_and_reaches_its_input() {
     let unet = &tiny.model.unet;
     let latent = candle_core::Var::from_tensor(&tiny.get("latent")).unwrap();
     let text = candle_core::Var::from_tensor(&tiny.text().narrow(0, 1, 1).unwrap()).unwrap();
-    let time = unet.embed_times(&[341.0], &Device::Cpu).unwrap();
+    let time = tiny.time();
     let prediction =
         unet.forward(latent.as_tensor(), &time, &unet.context(&sight(text.as_tensor()), &[]).unwrap(), None).unwrap();
     tiny.check("unet", &prediction);

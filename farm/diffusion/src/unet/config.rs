@@ -24,7 +24,23 @@ pub(crate) struct Sizes {
     pub(super) cosine_first: bool,
     pub(super) frequency_shift: f64,
     pub(super) norms: Norms,
+    /// What is told beside the time, if anything.
+    pub(crate) added: Option<Added>,
 }
+
+/// Sizes of what SDXL is told beside the time: the whole text in one vector, and six numbers about the picture's size.
+#[derive(Clone, Copy)]
+pub(crate) struct Added {
+    /// Width of each number's waves.
+    pub(super) waves: usize,
+    /// Width of all of it together.
+    pub(super) input: usize,
+    /// Of that, the text's vector.
+    pub(crate) pooled: usize,
+}
+
+/// Numbers about the size: height and width of the picture it was, top and left of the crop, height and width asked for.
+pub(crate) const SIZES: usize = 6;
 
 impl Sizes {
     /// Reads the configuration of a model of this class, and refuses what is not built.
@@ -58,6 +74,7 @@ impl Sizes {
             cosine_first: config.flag_or("flip_sin_to_cos", true)?,
             frequency_shift: config.number_or("freq_shift", 0.0)?,
             norms: Norms { groups: config.count_or("norm_num_groups", 32)?, eps: config.number_or("norm_eps", 1e-5)? },
+            added: added(config, class)?,
             widths,
         };
         this.check(config)?;
@@ -102,6 +119,25 @@ impl Sizes {
     }
 }
 
+/// What is told beside the time.
+fn added(config: &Config, class: &str) -> Result<Option<Added>, LoadError> {
+    if class != "UNet2DConditionModel" {
+        config.require("addition_embed_type", &serde_json::Value::Null)?;
+    }
+    match config.text_or("addition_embed_type", "")? {
+        "" => Ok(None),
+        "text_time" => {
+            let waves = config.count("addition_time_embed_dim")?;
+            let input = config.count("projection_class_embeddings_input_dim")?;
+            let field = "projection_class_embeddings_input_dim";
+            let pooled = input.checked_sub(SIZES * waves).filter(|&n| n > 0 && waves.is_multiple_of(2));
+            let problem = || config.error(field, format!("is {input}, too little for six numbers of width {waves}"));
+            Ok(Some(Added { waves, input, pooled: pooled.ok_or_else(problem)? }))
+        }
+        other => Err(config.error("addition_embed_type", format!("is `{other}`; `text_time` is supported"))),
+    }
+}
+
 /// Which levels have cross-attentions.
 pub(super) fn attends(
     config: &Config,
@@ -122,7 +158,7 @@ pub(super) fn attends(
     types.iter().map(attends).collect()
 }
 
-/// Fields that change the network in ways that Stable Diffusion 1 and 2 do not use, and the one value (JSON) that is built.
+/// Fields that change the network in ways that Stable Diffusion 1, 2 and XL do not use, and the one value (JSON) that is built.
 const UNSUPPORTED: &[(&str, &str)] = &[
     ("act_fn", "\"silu\""),
     ("time_embedding_type", "\"positional\""),
@@ -139,7 +175,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("downsample_padding", "1"),
     ("mid_block_scale_factor", "1"),
     ("resnet_out_scale_factor", "1"),
-    ("addition_embed_type", "null"),
     ("class_embed_type", "null"),
     ("cross_attention_norm", "null"),
     ("encoder_hid_dim", "null"),

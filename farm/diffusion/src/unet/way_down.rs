@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::config::Sizes;
+use super::config::{SIZES, Sizes};
 use crate::LoadError;
 use crate::attention::{Attention, Memory};
 use crate::blocks::{Downsample, Resnet, SpatialTransformer, TransformerShape};
@@ -14,6 +14,7 @@ pub(crate) struct WayDown {
     sizes: Sizes,
     time1: Linear,
     time2: Linear,
+    added: Option<(Linear, Linear)>,
     conv_in: Conv2d,
     down: Vec<DownBlock>,
     mid: MidBlock,
@@ -50,9 +51,15 @@ impl WayDown {
     pub(crate) fn load(sizes: Sizes, weights: &Weights<'_>) -> Result<Self, LoadError> {
         let (first, time) = (sizes.widths[0], sizes.time_width());
         let embedding = weights.at("time_embedding");
+        let beside = weights.at("add_embedding");
+        let added = sizes.added.map(|added| {
+            let first = Linear::load(&beside.at("linear_1"), added.input, time)?;
+            Ok((first, Linear::load(&beside.at("linear_2"), time, time)?))
+        });
         Ok(Self {
             time1: Linear::load(&embedding.at("linear_1"), first, time)?,
             time2: Linear::load(&embedding.at("linear_2"), time, time)?,
+            added: added.transpose()?,
             conv_in: Conv2d::load(&weights.at("conv_in"), sizes.inputs, first)?,
             down: (0..sizes.blocks()).map(|i| sizes.load_down(weights, i)).collect::<Result<_, _>>()?,
             mid: sizes.load_mid(&weights.at("mid_block"))?,
@@ -76,12 +83,34 @@ impl WayDown {
 
     /// Embeds times: (times, width), one row a step.
     pub(crate) fn embed_times(&self, times: &[f32], device: &Device) -> candle_core::Result<Tensor> {
-        let half = self.sizes.widths[0] / 2;
-        let mut waves = Vec::with_capacity(times.len() * half * 2);
-        for &time in times {
+        let waves = self.waves(times, self.sizes.widths[0], device)?;
+        self.time2.forward(&silu(&self.time1.forward(&waves)?)?)
+    }
+
+    /// Embeds what is told beside the time: (N, pooled) of the text and six numbers for each row → (N, width).
+    pub(crate) fn embed_added(&self, pooled: &Tensor, sizes: &[[f32; SIZES]]) -> candle_core::Result<Option<Tensor>> {
+        let (Some((first, second)), Some(added)) = (&self.added, self.sizes.added) else { return Ok(None) };
+        let waves = self.waves(sizes.as_flattened(), added.waves, pooled.device())?.reshape((sizes.len(), ()))?;
+        let all = Tensor::cat(&[pooled, &waves], 1)?;
+        second.forward(&silu(&first.forward(&all)?)?).map(Some)
+    }
+
+    /// What the blocks are told: an embedded time (1 or N, width), and what was told beside it.
+    pub(crate) fn told(&self, time: &Tensor, added: Option<&Tensor>) -> candle_core::Result<Tensor> {
+        match added {
+            Some(added) => silu(&time.broadcast_add(added)?),
+            None => silu(time),
+        }
+    }
+
+    /// Each number as sines and cosines: (numbers, width).
+    fn waves(&self, numbers: &[f32], width: usize, device: &Device) -> candle_core::Result<Tensor> {
+        let half = width / 2;
+        let mut waves = Vec::with_capacity(numbers.len() * half * 2);
+        for &number in numbers {
             let angle = |i: usize| {
                 let exponent = -(10_000f32.ln()) * i as f32 / (half as f32 - self.sizes.frequency_shift as f32);
-                time * exponent.exp()
+                number * exponent.exp()
             };
             let (sines, cosines) = ((0..half).map(|i| angle(i).sin()), (0..half).map(|i| angle(i).cos()));
             if self.sizes.cosine_first {
@@ -90,11 +119,10 @@ impl WayDown {
                 waves.extend(sines.chain(cosines));
             }
         }
-        let waves = Tensor::from_vec(waves, (times.len(), 2 * half), device)?;
-        silu(&self.time2.forward(&silu(&self.time1.forward(&waves)?)?)?)
+        Tensor::from_vec(waves, (numbers.len(), 2 * half), device)
     }
 
-    /// Latent (N, C, H, W), an embedded time (1 or N, width) → what is left for the way up. `beside` (1 or N, first width,
+    /// Latent (N, C, H, W), a time as [`Self::told`] says it → what is left for the way up. `beside` (1 or N, first width,
     /// H, W) is added to the latent's features.
     pub(crate) fn forward(
         &self,
