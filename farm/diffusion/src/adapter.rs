@@ -90,6 +90,22 @@ pub enum AdapterError {
     },
 }
 
+impl Adapter {
+    /// Refuses an adapter that does not fit these layers.
+    ///
+    /// # Errors
+    /// As [`StableDiffusion::set_adapters`](crate::StableDiffusion::set_adapters).
+    pub fn check(&self, sites: &[Site]) -> Result<(), AdapterError> {
+        let sites: BTreeMap<&Place, &Site> = sites.iter().map(|site| (&site.place, site)).collect();
+        let unmatched: Vec<Place> = self.modules.keys().filter(|place| !sites.contains_key(place)).cloned().collect();
+        if !unmatched.is_empty() {
+            return Err(AdapterError::Unmatched { places: unmatched });
+        }
+        let known = self.modules.iter().filter_map(|(place, factors)| Some((factors, sites.get(place)?)));
+        known.into_iter().try_for_each(|(factors, site)| factors.check(&site.place, &site.shape))
+    }
+}
+
 impl Factors {
     /// Length of what lies between the factors.
     #[must_use]
@@ -108,18 +124,21 @@ impl Factors {
     /// # Errors
     /// Where the device failed.
     pub fn delta(&self, shape: &[usize]) -> candle_core::Result<Tensor> {
-        let (up, down) = (self.up.flatten_from(1)?, &self.down);
-        let flat = match &self.mid {
-            // (r, r, k, k) · (r, input) over the second dimension.
-            Some(mid) => {
-                let (rank, inner, k, _) = mid.dims4()?;
-                let mid = mid.permute((0, 2, 3, 1))?.contiguous()?.reshape((rank * k * k, inner))?;
-                let down = mid.matmul(&down.flatten_from(1)?)?.reshape((rank, k * k, ()))?;
-                down.transpose(1, 2)?.contiguous()?.reshape((rank, ()))?
-            }
-            None => down.flatten_from(1)?,
-        };
+        let (up, flat) = self.flat()?;
         (up.matmul(&flat)? * self.scale())?.reshape(shape)
+    }
+
+    /// The factors as two matrices, (output, rank) and (rank, input · k · k), with what lies between them in the second.
+    ///
+    /// # Errors
+    /// Where the device failed.
+    pub fn flat(&self) -> candle_core::Result<(Tensor, Tensor)> {
+        let (up, down) = (self.up.flatten_from(1)?, &self.down);
+        let Some(mid) = &self.mid else { return Ok((up, down.flatten_from(1)?)) };
+        let (rank, inner, k, _) = mid.dims4()?;
+        let mid = mid.permute((0, 2, 3, 1))?.contiguous()?.reshape((rank * k * k, inner))?;
+        let down = mid.matmul(&down.flatten_from(1)?)?.reshape((rank, k * k, ()))?;
+        Ok((up, down.transpose(1, 2)?.contiguous()?.reshape((rank, ()))?))
     }
 
     fn check(&self, place: &Place, layer: &[usize]) -> Result<(), AdapterError> {

@@ -37,6 +37,11 @@ const RULES: &[Rule] = &[
     Rule { package: "greenroom-proto", knows: &[], never: &[SQL, MODELS, MEDIA, GUESTS] },
     Rule { package: "greenroom-identity", knows: &["greenroom-domain"], never: &[SQL, MEDIA, GUESTS] },
     Rule { package: "greenroom-diffusion", knows: &["greenroom-domain"], never: &[SQL, MEDIA, GUESTS] },
+    Rule {
+        package: "greenroom-training",
+        knows: &["greenroom-diffusion", "greenroom-domain"],
+        never: &[SQL, MEDIA, GUESTS],
+    },
     Rule { package: "greenroom-media", knows: &["greenroom-domain"], never: &[SQL, MODELS, GUESTS] },
     Rule {
         package: "greenroomd",
@@ -60,6 +65,7 @@ const RULES: &[Rule] = &[
             "greenroom-identity",
             "greenroom-media",
             "greenroom-proto",
+            "greenroom-training",
         ],
         never: &[SQL],
     },
@@ -85,6 +91,7 @@ const ANY: &[&str] = &[
     "greenroom-store",
     "greenroom-store-sqlite",
     "greenroom-story",
+    "greenroom-training",
     "greenroom-worker",
     "greenroomd",
 ];
