@@ -38,7 +38,18 @@ impl Latent {
 
 /// Standard normal noise of this shape, the same on every machine: drawn on the CPU in row-major order.
 pub(crate) fn noise(seed: u64, shape: (usize, usize, usize, usize), device: &Device) -> candle_core::Result<Tensor> {
+    noise_of(seed, 0, shape, device)
+}
+
+/// The same from one of a seed's streams, of which [`noise`] is the first.
+pub(crate) fn noise_of(
+    seed: u64,
+    stream: u64,
+    shape: (usize, usize, usize, usize),
+    device: &Device,
+) -> candle_core::Result<Tensor> {
     let mut random = ChaCha20Rng::seed_from_u64(seed);
+    random.set_stream(stream);
     let count = shape.0 * shape.1 * shape.2 * shape.3;
     let values: Vec<f32> = (0..count).map(|_| StandardNormal.sample(&mut random)).collect();
     Tensor::from_vec(values, shape, device)

@@ -15,8 +15,8 @@ use crate::attention::Attention;
 use crate::config::Config;
 use crate::error::Stage;
 use crate::ip_adapter::IpAdapter;
-use crate::latent::noise;
-use crate::scheduler::Scheduler;
+use crate::latent::{noise, noise_of};
+use crate::scheduler::{Scheduler, Walk};
 use crate::text::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::Unet;
@@ -126,10 +126,13 @@ impl StableDiffusion {
         };
         let conditions = self.conditions(request, &run.times()[first..])?;
         let kept = self.kept(request)?;
+        let mut walk = Walk::default();
+        // Noise for a step; the picture's own is stream 0.
+        let fresh = |i: usize| noise_of(request.seed, i as u64 + 1, noise.dims4()?, &self.device);
         for i in first..count {
-            let step = || {
+            let mut step = || {
                 let prediction = self.predict(&latent, &conditions, i - first, request.guidance)?;
-                let next = run.step(i, &prediction, &latent)?;
+                let next = run.step(i, &prediction, &latent, &mut walk, &fresh)?;
                 kept.as_ref().map_or(Ok(next.clone()), |kept| kept.put_back(&next, &run, noise, i + 1))
             };
             latent = step().stage("denoising")?;

@@ -98,6 +98,10 @@ pub enum Sampler {
     Ddim,
     /// Euler's method, without noise between steps.
     Euler,
+    /// Euler's method with fresh noise between steps, drawn from the request's seed.
+    EulerAncestral,
+    /// DPM-Solver++ of second order over two steps, without noise between steps.
+    DpmPlusPlus2M,
 }
 
 /// A latent to start from.

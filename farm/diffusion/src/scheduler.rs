@@ -1,5 +1,5 @@
-//! The noise schedule of a diffusers folder. [`Run`] walks it, by DDIM or by Euler steps; the schedules of PNDM and other
-//! samplers are read too and run with DDIM.
+//! The noise schedule of a diffusers folder. [`Run`] walks it, by DDIM, Euler (with fresh noise or without) or DPM-Solver++; the
+//! schedules of PNDM and other samplers are read too and run with DDIM.
 //! <https://huggingface.co/docs/diffusers/api/schedulers/ddim>, <https://huggingface.co/docs/diffusers/api/schedulers/euler>
 
 mod run;
@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::config::Config;
 use crate::{LoadError, Sampler};
 
-pub(crate) use run::Run;
+pub(crate) use run::{Run, Walk};
 
 /// A noise schedule, and how the folder wants it walked.
 pub(crate) struct Scheduler {
@@ -60,7 +60,16 @@ impl Scheduler {
         }
         config.require("trained_betas", &serde_json::Value::Null)?;
         let class = config.text_or("_class_name", "DDIMScheduler")?;
-        let sampler = if class == "EulerDiscreteScheduler" { Sampler::Euler } else { Sampler::Ddim };
+        let plain = |(field, only): &(&str, &str)| {
+            config.require(field, &serde_json::from_str(only).unwrap_or_default()).is_ok()
+        };
+        let sampler = match class {
+            "EulerDiscreteScheduler" => Sampler::Euler,
+            "EulerAncestralDiscreteScheduler" => Sampler::EulerAncestral,
+            // Its other orders and noise levels are not built, and DDIM walks any schedule.
+            "DPMSolverMultistepScheduler" if DPM_ONLY.iter().all(plain) => Sampler::DpmPlusPlus2M,
+            _ => Sampler::Ddim,
+        };
         if sampler == Sampler::Euler {
             for (field, only) in EULER_ONLY {
                 config.require(field, &serde_json::from_str(only).unwrap_or_default())?;
@@ -138,14 +147,15 @@ impl Scheduler {
     pub(crate) fn run(&self, sampler: Sampler, count: usize) -> Run {
         match sampler {
             Sampler::Ddim => self.ddim(count),
-            Sampler::Euler => self.euler(count),
+            Sampler::Euler | Sampler::EulerAncestral => self.euler(sampler, count),
+            Sampler::DpmPlusPlus2M => self.dpm(count),
         }
     }
 
     fn spacing(&self, sampler: Sampler) -> Spacing {
         let unsaid = match sampler {
             Sampler::Ddim => Spacing::Leading,
-            Sampler::Euler => Spacing::Linspace,
+            Sampler::Euler | Sampler::EulerAncestral | Sampler::DpmPlusPlus2M => Spacing::Linspace,
         };
         self.spacing.unwrap_or(unsaid)
     }
@@ -153,7 +163,15 @@ impl Scheduler {
     /// The training steps that a run visits, noisiest first; Euler goes between two where its spacing says so.
     fn times(&self, sampler: Sampler, count: usize) -> Vec<f64> {
         let all = self.kept.len();
+        let euler = matches!(sampler, Sampler::Euler | Sampler::EulerAncestral);
         let time = |i: usize| match self.spacing(sampler) {
+            // DPM-Solver++ parts the schedule as for one step more, and leaves the last out.
+            Spacing::Leading if sampler == Sampler::DpmPlusPlus2M => {
+                ((count - i) * (all / (count + 1)) + self.offset) as f64
+            }
+            Spacing::Linspace if sampler == Sampler::DpmPlusPlus2M => {
+                ((count - i) as f64 * ((all - 1) as f64 / count as f64)).round_ties_even()
+            }
             Spacing::Leading => ((count - 1 - i) * (all / count) + self.offset) as f64,
             Spacing::Trailing => {
                 let from_start = all as f64 - i as f64 * (all as f64 / count as f64);
@@ -162,7 +180,7 @@ impl Scheduler {
             Spacing::Linspace => {
                 let stride = if count > 1 { (all - 1) as f64 / (count - 1) as f64 } else { 0.0 };
                 let time = (count - 1 - i) as f64 * stride;
-                if sampler == Sampler::Euler { time } else { time.round_ties_even() }
+                if euler { time } else { time.round_ties_even() }
             }
         };
         (0..count).map(|i| time(i).min((all - 1) as f64)).collect()
@@ -192,13 +210,28 @@ const EULER_ONLY: &[(&str, &str)] = &[
     ("sigma_max", "null"),
 ];
 
+/// The same for DPM-Solver++: what is built of it.
+const DPM_ONLY: &[(&str, &str)] = &[
+    ("algorithm_type", "\"dpmsolver++\""),
+    ("solver_type", "\"midpoint\""),
+    ("solver_order", "2"),
+    ("lower_order_final", "true"),
+    ("euler_at_final", "false"),
+    ("use_karras_sigmas", "false"),
+    ("use_exponential_sigmas", "false"),
+    ("use_beta_sigmas", "false"),
+    ("use_lu_lambdas", "false"),
+    ("use_flow_sigmas", "false"),
+    ("variance_type", "null"),
+];
+
 fn unknown(config: &Config, field: &str, found: &str, known: &str) -> LoadError {
     config.error(field, format!("is `{found}`; supported are {known}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Run, Scheduler};
+    use super::{Run, Scheduler, Walk};
     use crate::Sampler;
     use crate::config::Config;
     use candle_core::{Device, Tensor};
@@ -216,7 +249,37 @@ mod tests {
     /// What a run makes of fixed numbers at its middle step.
     fn stepped(run: &Run, at: usize) -> Vec<f32> {
         let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
-        run.step(at, &tensor(&[0.7, -1.9]), &tensor(&[0.4, 1.1])).unwrap().to_vec1().unwrap()
+        let no_noise = |_| panic!("no noise was asked for");
+        let walk = &mut Walk::default();
+        run.step(at, &tensor(&[0.7, -1.9]), &tensor(&[0.4, 1.1]), walk, &no_noise).unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn whole_runs_with_fresh_noise_and_of_second_order_are_those_of_diffusers() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/samplers.json");
+        let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        assert_eq!(cases.len(), 36);
+        for case in &cases {
+            let scheduler = read(&case["config"]);
+            let count = case["count"].as_u64().unwrap() as usize;
+            let run = scheduler.run(scheduler.sampler(), count);
+            for (found, expected) in run.times().iter().zip(floats(&case["times"])) {
+                assert!((found - expected).abs() <= 1e-3, "{found} {expected} {}", case["config"]);
+            }
+            assert!((run.first() - case["first"].as_f64().unwrap()).abs() < 1e-5, "{}", case["config"]);
+            let fresh = |i: usize| Tensor::new(floats(&case["noise"][i]), &Device::Cpu);
+            let mut latent = Tensor::new(&[0.4f32, 1.1], &Device::Cpu).unwrap();
+            let mut walk = Walk::default();
+            for i in 0..count {
+                let now: Vec<f32> = latent.to_vec1().unwrap();
+                let guess = Tensor::new(&[0.7 * now[0] - 0.3, 0.2 - 0.5 * now[1]], &Device::Cpu).unwrap();
+                latent = run.step(i, &guess, &latent, &mut walk, &fresh).unwrap();
+                for (found, expected) in latent.to_vec1::<f32>().unwrap().iter().zip(floats(&case["latents"][i])) {
+                    let allowed = 3e-4 * expected.abs().max(1.0);
+                    assert!((found - expected).abs() <= allowed, "{i} of {count}: {found} {expected} {}", case["config"]);
+                }
+            }
+        }
     }
 
     #[test]

@@ -91,11 +91,6 @@ impl WeightFile {
         self.hooks.borrow().clone()
     }
 
-    /// The switch of all blocks that were read.
-    pub(crate) fn recompute(&self) -> Arc<Recompute> {
-        self.recompute.clone()
-    }
-
     /// Refuses tensors that nothing asked for, except those whose name ends in one of `ignored`.
     pub(crate) fn finish(self, ignored: &[&str]) -> Result<(), LoadError> {
         let used = self.used.into_inner();

@@ -8,6 +8,8 @@ mod draw;
 mod memory;
 mod optimizer;
 mod order;
+#[cfg(test)]
+mod parity;
 mod reduce;
 mod step;
 
@@ -17,6 +19,7 @@ use greenroom_diffusion::{
 };
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use crate::dataset::Dataset;
 use crate::file::FileError;
@@ -32,7 +35,7 @@ pub use reduce::{Alone, Lost, Member, Reducer, meeting};
 pub struct Trainer<'m> {
     model: &'m mut StableDiffusion,
     recipe: Recipe,
-    dataset: Dataset,
+    dataset: Arc<Dataset>,
     order: Order,
     values: Vec<Value>,
     step: usize,
@@ -172,6 +175,7 @@ impl<'m> Trainer<'m> {
         let relief = Relief { rows: recipe.batch, recompute: recipe.recompute };
         model.recompute_blocks(relief.recompute);
         let texts = BTreeMap::new();
+        let dataset = Arc::new(dataset);
         let mut this = Self { model, recipe, dataset, order, values, step: 0, losses: Vec::new(), relief, reducer, texts };
         this.put_on(false)?;
         Ok(this)

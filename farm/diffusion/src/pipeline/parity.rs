@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::StableDiffusion;
 use super::conditions::{Conditions, Told};
 use crate::attention::{Attention, Sight};
+use crate::scheduler::Walk;
 use crate::{Inpaint, Region, Request, Sampler, Start};
 
 /// The greatest difference that counts as equal, f32 against f32, of the largest number or of 1 where that is more.
@@ -97,7 +98,8 @@ impl Golden {
         let mut latent = (self.get("latent") * run.first()).unwrap();
         for i in 0..times.len() {
             let prediction = self.model.predict(&latent, &conditions, i, 3.0).unwrap();
-            latent = run.step(i, &prediction, &latent).unwrap();
+            let no_noise = |_| panic!("no noise was asked for");
+            latent = run.step(i, &prediction, &latent, &mut Walk::default(), &no_noise).unwrap();
             self.check(&format!("{name}run.{i}"), &latent);
         }
         self.check(&format!("{name}noised"), &run.add_noise(&self.get("latent"), &self.get("noise"), 1).unwrap());
@@ -121,6 +123,25 @@ fn a_folder_with_the_conventions_of_stable_diffusion_1_5_computes_what_diffusers
     tiny.text_encoder_unet_and_vae_agree();
     tiny.a_guided_run_agrees(Sampler::Ddim, "");
     tiny.a_guided_run_agrees(Sampler::Euler, "euler.");
+}
+
+#[test]
+fn a_folder_of_stable_diffusion_xl_computes_what_diffusers_computes() {
+    let golden = Golden::open(&golden("tiny_xl"), None, "tiny_xl.safetensors");
+    let texts = golden.model.encode_texts(&[NEGATIVE, PROMPT]).unwrap();
+    golden.check("text", &texts.hidden);
+    golden.check("pooled", texts.pooled.as_ref().unwrap());
+    let empty = golden.model.encode_texts(&["", PROMPT]).unwrap();
+    golden.check("empty", &empty.hidden.narrow(0, 0, 1).unwrap());
+    golden.check("empty.pooled", &empty.pooled.unwrap().narrow(0, 0, 1).unwrap());
+    let (unet, size) = (&golden.model.unet, [48.0, 80.0, 0.0, 0.0, 48.0, 80.0]);
+    let context = unet.context(&sight(&texts.hidden.narrow(0, 1, 1).unwrap()), &[]).unwrap();
+    let added = unet.embed_added(&texts.pooled.as_ref().unwrap().narrow(0, 1, 1).unwrap(), &[size]).unwrap();
+    let time = unet.told(&unet.embed_times(&[341.0], &Device::Cpu).unwrap(), added.as_ref()).unwrap();
+    golden.check("unet", &unet.forward(&golden.get("latent"), &time, &context, None).unwrap());
+    let asked = Request { guidance: 3.0, negative: NEGATIVE.into(), ..Request::new(PROMPT, 0, (80, 48), 4) };
+    let made = golden.model.denoise(&asked, &golden.get("latent"), &mut |_| std::ops::ControlFlow::Continue(()));
+    golden.check("run.3", &made.unwrap().tensor);
 }
 
 #[test]

@@ -35,7 +35,7 @@ def tiny_xl(folder):
     def config(hidden, layers, act, **more):
         return CLIPTextConfig(
             vocab_size=vocabulary, hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=layers,
-            num_attention_heads=2, max_position_embeddings=24, initializer_factor=20.0, hidden_act=act, **ends, **more,
+            num_attention_heads=2, max_position_embeddings=24, initializer_factor=4.0, hidden_act=act, **ends, **more,
         )
 
     first = CLIPTextModel(config(16, 2, "quick_gelu", eos_token_id=vocabulary - 1, projection_dim=16))

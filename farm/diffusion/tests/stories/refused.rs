@@ -129,7 +129,8 @@ const DAMAGES: &[Damage] = &[
         "model_index.json",
         |f| edit(f, "StableDiffusionPipeline", "FluxPipeline"),
         "model_index.json: field `_class_name` is \"FluxPipeline\"; only [\"StableDiffusionPipeline\", \
-         \"StableDiffusionImg2ImgPipeline\", \"StableDiffusionInpaintPipeline\"] are supported",
+         \"StableDiffusionImg2ImgPipeline\", \"StableDiffusionInpaintPipeline\", \"StableDiffusionXLPipeline\", \
+         \"StableDiffusionXLImg2ImgPipeline\", \"StableDiffusionXLInpaintPipeline\"] are supported",
     ),
     (
         "unet/config.json",

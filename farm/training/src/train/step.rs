@@ -11,13 +11,13 @@ use super::{Draw, Relief, StepReport, TrainError, Trainer};
 use crate::dataset::Example;
 
 /// A row of a batch with its chance drawn.
-struct Row<'d> {
-    example: &'d Example,
-    time: usize,
-    noise: Vec<f32>,
-    caption: &'d str,
+pub(super) struct Row<'d> {
+    pub(super) example: &'d Example,
+    pub(super) time: usize,
+    pub(super) noise: Vec<f32>,
+    pub(super) caption: &'d str,
     /// Share of the loss of the whole step.
-    share: f64,
+    pub(super) share: f64,
 }
 
 impl Trainer<'_> {
@@ -34,8 +34,12 @@ impl Trainer<'_> {
             let advice = advice(self.recipe.resolution, self.recipe.bucket_step);
             return Err(TrainError::Memory { step: number, advice });
         };
-        let mut flat = done?;
-        // The loss goes along behind the gradients.
+        self.apply(done?)
+    }
+
+    /// Takes the step that these gradients, and the loss behind them, make together with those of other trainers.
+    pub(super) fn apply(&mut self, mut flat: Vec<f32>) -> Result<StepReport, TrainError> {
+        let number = self.step + 1;
         self.reducer.average(&mut flat)?;
         let Some(loss) = flat.pop() else { return Err(TrainError::NoLayers) };
         if !loss.is_finite() {
@@ -67,7 +71,7 @@ impl Trainer<'_> {
     }
 
     /// Gradients of this step's rows, all values one after another, and behind them the loss.
-    fn gradients(&mut self, relief: Relief) -> Result<Vec<f32>, TrainError> {
+    pub(super) fn gradients(&mut self, relief: Relief) -> Result<Vec<f32>, TrainError> {
         self.model.recompute_blocks(relief.recompute);
         let batches: Vec<_> = (0..self.recipe.accumulate).map(|i| self.step * self.recipe.accumulate + i).collect();
         let count: usize = self.values.iter().map(|value| value.var.elem_count()).sum();
@@ -114,7 +118,7 @@ impl Trainer<'_> {
     }
 
     /// Adds the gradients and the loss of rows that go through the model at once.
-    fn add_gradients(&mut self, rows: &[Row<'_>], sum: &mut [f32]) -> Result<(), TrainError> {
+    pub(super) fn add_gradients(&mut self, rows: &[Row<'_>], sum: &mut [f32]) -> Result<(), TrainError> {
         if rows.is_empty() {
             return Ok(());
         }

@@ -96,7 +96,7 @@ def step(name, folder, is_xl, convolutions, with_text):
     randomised(unet, 1)
     if with_text:
         for i, encoder in enumerate(encoders):
-            encoder.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=TEXT))
+            encoder.add_adapter(LoraConfig(r=3, lora_alpha=2, target_modules=TEXT))
             randomised(encoder, 2 + i)
 
     schedule = json.loads((folder / "scheduler/scheduler_config.json").read_text())

@@ -1,0 +1,162 @@
+//! The trainer's promises: it resumes to the bit, shares its work, and learns.
+
+use super::{dataset, golden, model, recipe};
+use greenroom_diffusion::Request;
+use greenroom_training::lora::{About, File, Naming, Precision};
+use greenroom_training::recipe::Recipe;
+use greenroom_training::train::{Trainer, meeting};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn losses(recipe: &Recipe, steps: usize) -> Vec<f32> {
+    let mut model = model("puppet");
+    let data = dataset(&model, recipe);
+    let mut trainer = Trainer::new(&mut model, recipe.clone(), data).unwrap();
+    (0..steps).map(|_| trainer.step().unwrap().loss).collect()
+}
+
+#[test]
+fn a_stored_training_goes_on_to_the_bit_wherever_it_was_stopped() {
+    let (recipe, folder) = (recipe(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("training.safetensors");
+    let unbroken = losses(&recipe, 12);
+    let mut stopped = 0;
+    for steps in [0, 1, 5, 6] {
+        let mut model = model("puppet");
+        let data = dataset(&model, &recipe);
+        let mut trainer = Trainer::new(&mut model, recipe.clone(), data).unwrap();
+        if stopped > 0 {
+            trainer.resume(&file).unwrap();
+        }
+        (0..steps).for_each(|_| drop(trainer.step().unwrap()));
+        stopped += steps;
+        assert_eq!(trainer.losses(), &unbroken[..stopped]);
+        trainer.checkpoint(&file).unwrap();
+    }
+    assert_eq!(stopped, 12);
+}
+
+/// The program that the next test kills: it trains on from a file, stores every step, and says so.
+#[test]
+#[ignore = "run by the test below, which kills it"]
+fn a_training_that_will_be_killed() {
+    let Some(file) = std::env::var_os("GREENROOM_TEST_CHECKPOINT") else { return };
+    let (file, recipe) = (Path::new(&file), recipe());
+    let mut model = model("puppet");
+    let data = dataset(&model, &recipe);
+    let mut trainer = Trainer::new(&mut model, recipe, data).unwrap();
+    if file.exists() {
+        trainer.resume(file).unwrap();
+    }
+    while !trainer.is_done() {
+        trainer.step().unwrap();
+        trainer.checkpoint(file).unwrap();
+    }
+}
+
+#[test]
+fn a_training_that_is_killed_again_and_again_has_the_losses_of_one_that_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("training.safetensors");
+    let mut kills = 0;
+    loop {
+        let before = std::fs::metadata(&file).and_then(|m| m.modified()).ok();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "training::a_training_that_will_be_killed", "--ignored"])
+            .env("GREENROOM_TEST_CHECKPOINT", &file)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        // Killed at another moment each time, some of them in the middle of a write.
+        let moment = Duration::from_micros(700 * (kills + 1) * (kills + 3));
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break Some(status);
+            }
+            let stored = std::fs::metadata(&file).and_then(|m| m.modified()).ok() != before;
+            if stored && kills < 4 {
+                std::thread::sleep(moment);
+                child.kill().unwrap();
+                child.wait().unwrap();
+                break None;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60));
+            std::thread::yield_now();
+        };
+        match status {
+            None => kills += 1,
+            Some(status) => {
+                assert!(status.success());
+                break;
+            }
+        }
+    }
+    assert!(kills > 0, "nothing was killed");
+    let recipe = recipe();
+    let mut model = model("puppet");
+    let data = dataset(&model, &recipe);
+    let mut trainer = Trainer::new(&mut model, recipe.clone(), data).unwrap();
+    trainer.resume(&file).unwrap();
+    assert_eq!(trainer.losses(), losses(&recipe, 12));
+}
+
+#[test]
+fn two_trainers_on_half_batches_have_the_curve_of_one_on_the_double_batch() {
+    let half = recipe();
+    let one = losses(&Recipe { batch: 4, ..half.clone() }, 6);
+    let threads = meeting(2).into_iter().map(|member| {
+        let half = half.clone();
+        std::thread::spawn(move || {
+            let mut model = model("puppet");
+            let data = dataset(&model, &half);
+            let mut trainer = Trainer::shared(&mut model, half, data, Box::new(member)).unwrap();
+            (0..6).map(|_| trainer.step().unwrap().loss).collect::<Vec<f32>>()
+        })
+    });
+    for thread in threads.collect::<Vec<_>>() {
+        for (found, expected) in thread.join().unwrap().into_iter().zip(&one) {
+            assert!((found - expected).abs() < 1e-4 * expected.max(1.0), "{found} {expected}");
+        }
+    }
+}
+
+#[test]
+fn fewer_rows_at_once_and_blocks_computed_again_change_the_losses_by_rounding_alone() {
+    let plain = losses(&recipe(), 4);
+    let careful = losses(&Recipe { recompute: true, ..recipe() }, 4);
+    for (a, b) in plain.iter().zip(&careful) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+    let apart = losses(&Recipe { batch: 1, accumulate: 2, ..recipe() }, 4);
+    assert!(apart.iter().all(|loss| loss.is_finite()));
+}
+
+#[test]
+fn a_few_steps_lower_the_loss_and_what_was_learned_changes_pictures_in_a_stored_file() {
+    let recipe = Recipe { steps: 40, warm_up: 0, unet_rate: 1e-2, text_rate: 0.0, ..recipe() };
+    let mut model = model("puppet");
+    let data = dataset(&model, &recipe);
+    let (sites, prediction) = (model.sites(), model.prediction());
+    let mut trainer = Trainer::new(&mut model, recipe.clone(), data).unwrap();
+    let losses: Vec<f32> = (0..40).map(|_| trainer.step().unwrap().loss).collect();
+    let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
+    assert!(mean(&losses[30..]) < mean(&losses[..10]), "{losses:?}");
+    let request = Request::new("a man", 3, (48, 48), 3);
+    let sampled = trainer.sample(&request).unwrap().picture;
+    let adapter = trainer.adapter().unwrap();
+    drop(trainer);
+    let about = About { title: "somebody".into(), steps: 40, pictures: (5, 2), ..About::default() };
+    let header = about.header(&recipe, &adapter, &sites, prediction);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("somebody.safetensors");
+    File { adapter, header }.write(&path, Naming::Kohya, Precision::F32, &sites).unwrap();
+    let plain = model.generate(&request, &mut |_| std::ops::ControlFlow::Continue(())).unwrap().picture;
+    let stored = File::read(&path, &sites).unwrap();
+    model.set_adapters(&[(&stored.adapter, 1.0)]).unwrap();
+    let again = model.generate(&request, &mut |_| std::ops::ControlFlow::Continue(())).unwrap().picture;
+    assert_eq!(again, sampled);
+    assert_ne!(again, plain);
+    assert!(golden("puppet").exists());
+}
