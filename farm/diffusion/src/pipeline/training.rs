@@ -109,6 +109,14 @@ impl StableDiffusion {
         self.unet.sizes().added.is_some()
     }
 
+    /// The noise that a request of this seed begins with, (1, channels, height, width), the same on every machine.
+    ///
+    /// # Errors
+    /// Where there is no memory for it.
+    pub fn noise(seed: u64, shape: (usize, usize, usize, usize)) -> Result<Tensor, GenerateError> {
+        crate::latent::noise(seed, shape, &candle_core::Device::Cpu).stage("drawing noise")
+    }
+
     /// What it computes on.
     #[must_use]
     pub fn device(&self) -> &candle_core::Device {

@@ -49,7 +49,8 @@ impl File {
                 .modules
                 .iter()
                 .filter(|(place, _)| place.part == part)
-                .map(|(place, factors)| (place.path.as_str(), factors))
+                // Without the text encoder's outer name, which newer versions leave out: peft compares endings.
+                .map(|(place, factors)| (place.path.strip_prefix("text_model.").unwrap_or(&place.path), factors))
                 .collect();
             let Some((_, first)) = own.first() else { continue };
             let others = |value: fn(&Factors) -> Value| -> Value {
