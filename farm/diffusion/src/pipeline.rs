@@ -5,6 +5,7 @@ mod conditions;
 mod inpaint;
 mod texts;
 mod training;
+mod words;
 
 use candle_core::{Device, Tensor};
 use image::RgbImage;

@@ -136,6 +136,17 @@ impl TextEncoder {
         self.projection.as_ref().map(Linear::output)
     }
 
+    /// The first token id that has no vector.
+    pub(crate) fn known(&self) -> candle_core::Result<usize> {
+        self.tokens.dim(0)
+    }
+
+    /// Adds vectors (count, width) for the token ids from there on.
+    pub(crate) fn add(&mut self, rows: &Tensor) -> candle_core::Result<()> {
+        self.tokens = Tensor::cat(&[&self.tokens, rows], 0)?;
+        Ok(())
+    }
+
     /// Texts of equal length → (texts, tokens, width), after the last normalisation.
     pub(crate) fn forward(&self, texts: &[Vec<u32>]) -> candle_core::Result<Tensor> {
         let (mut x, mask) = self.embed(texts)?;
@@ -158,7 +169,8 @@ impl TextEncoder {
             let x = self.norm_out.forward(&x)?;
             let end = |ids: &Vec<u32>| {
                 // Files from before the end token was told say 2, and mean the first of the highest ids.
-                let end = if self.end == 2 { ids.iter().max().copied().unwrap_or(0) } else { self.end };
+                let known = ids.iter().filter(|&&id| (id as usize) < self.vocabulary);
+                let end = if self.end == 2 { known.max().copied().unwrap_or(0) } else { self.end };
                 ids.iter().position(|&id| id == end).unwrap_or(0)
             };
             let rows = texts.iter().enumerate().map(|(i, ids)| x.narrow(0, i, 1)?.narrow(1, end(ids), 1)?.squeeze(1));

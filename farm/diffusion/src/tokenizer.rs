@@ -1,6 +1,7 @@
 //! CLIP's tokenizer: lower case, words split off by a pattern, byte-pair merges with `</w>` at a word's end; start and end
 //! tokens around it, padded to a fixed length. Built from `vocab.json` and `merges.txt` as transformers builds it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use tokenizers::models::bpe::BPE;
 use tokenizers::normalizers::{Lowercase, NFC, Replace, Sequence as Normalizers, replace::ReplacePattern};
@@ -20,6 +21,8 @@ pub(crate) struct Tokenizer {
     start: u32,
     end: u32,
     pad: u32,
+    /// Words that were added, by the id that the tokenizer gives them: the ids that stand for each.
+    added: BTreeMap<u32, Vec<u32>>,
 }
 
 impl Tokenizer {
@@ -47,17 +50,35 @@ impl Tokenizer {
         };
         let (start, end) = (id("bos_token", START)?, id("eos_token", END)?);
         let pad = id("pad_token", END)?;
-        Ok(Self { inner, length, start, end, pad })
+        Ok(Self { inner, length, start, end, pad, added: BTreeMap::new() })
     }
 
     /// Start token, at most `length − 2` tokens of the text, end token, padding.
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, GenerateError> {
         let problem = |e: tokenizers::Error| GenerateError::Prompt { problem: e.to_string() };
         let encoding = self.inner.encode(text, false).map_err(problem)?;
-        let text = encoding.get_ids().iter().copied().take(self.length - 2);
+        let stands_for = |id: &u32| self.added.get(id).cloned().unwrap_or_else(|| vec![*id]);
+        let text = encoding.get_ids().iter().flat_map(stands_for).take(self.length - 2);
         let mut ids: Vec<u32> = std::iter::once(self.start).chain(text).chain([self.end]).collect();
         ids.resize(self.length, self.pad);
         Ok(ids)
+    }
+}
+
+impl Tokenizer {
+    /// From now on a word stands for these ids. False where the word is known already.
+    pub(crate) fn add(&mut self, word: &str, ids: Vec<u32>) -> bool {
+        if word.trim().is_empty() || self.inner.token_to_id(word).is_some() {
+            return false;
+        }
+        let added = AddedToken::from(word, false).normalized(true);
+        if self.inner.add_tokens([added]).is_err() {
+            return false;
+        }
+        match self.inner.token_to_id(word) {
+            Some(id) => self.added.insert(id, ids).is_none(),
+            None => false,
+        }
     }
 }
 

@@ -86,6 +86,11 @@ impl WeightFile {
         Weights { file: self, prefix: String::new() }
     }
 
+    /// The names of all tensors, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
     /// The places for adapters in all layers that were read, in their order.
     pub(crate) fn hooks(&self) -> Vec<Arc<Hook>> {
         self.hooks.borrow().clone()

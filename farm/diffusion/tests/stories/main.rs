@@ -160,6 +160,43 @@ fn a_model_can_be_handed_to_another_thread() {
     assert_eq!(std::thread::spawn(move || make(&model, &request())).join().unwrap(), here);
 }
 
+/// The vectors that words have anyway, given to a new word, say the same; others say something else.
+#[test]
+fn a_learned_word_stands_for_its_vectors_in_every_prompt() {
+    let weights = candle_core::safetensors::load(golden("tiny/text_encoder/model.safetensors"), &Device::Cpu).unwrap();
+    let known = &weights["text_model.embeddings.token_embedding.weight"];
+    let mut model = tiny();
+    let ids = |word: &str| {
+        let vocabulary: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(golden("tiny/tokenizer/vocab.json")).unwrap()).unwrap();
+        vocabulary[word].as_u64().unwrap() as u32
+    };
+    let folder = std::env::temp_dir().join(format!("greenroom-word-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, ids: &[u32]| {
+        let rows = known.index_select(&candle_core::Tensor::new(ids, &Device::Cpu).unwrap(), 0).unwrap();
+        let path = folder.join(name);
+        candle_core::safetensors::save(&[("emb_params", rows)].into(), &path).unwrap();
+        path
+    };
+    let said = |model: &StableDiffusion, text: &str| -> Vec<f32> {
+        model.encode_texts(&[text]).unwrap().hidden.flatten_all().unwrap().to_vec1().unwrap()
+    };
+    let plain = said(&model, "a man hair");
+    assert_eq!(model.add_word("<him>", &file("him", &[ids("man</w>"), ids("hair</w>")])).unwrap(), 2);
+    assert_eq!(model.add_word("<a>", &file("a", &[ids("a</w>")])).unwrap(), 1);
+    assert_eq!(said(&model, "a <him>"), plain);
+    assert_eq!(said(&model, "<A> <Him>"), plain);
+    assert_ne!(said(&model, "<him> <a>"), plain);
+    let again = model.add_word("<him>", &folder.join("a")).unwrap_err().to_string();
+    assert!(again.ends_with("the word `<him>` is empty or stands for something already; choose another"), "{again}");
+    let wide = candle_core::Tensor::zeros((2, 99), candle_core::DType::F32, &Device::Cpu).unwrap();
+    candle_core::safetensors::save(&[("x", wide)].into(), folder.join("wide")).unwrap();
+    let wrong = model.add_word("<wide>", &folder.join("wide")).unwrap_err();
+    assert!(matches!(wrong, greenroom_diffusion::LoadError::TensorShape { .. }), "{wrong}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 fn request() -> Request {
     Request { guidance: 3.0, ..Request::new("a man and hair", 1, (80, 48), 4) }
 }
