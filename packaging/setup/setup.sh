@@ -6,6 +6,7 @@
 #   setup.sh test-full    the same, and what the recipe trains with (torch: gigabytes)
 #   setup.sh openvino     ONNX Runtime with OpenVINO's kernels beside the other one: faces in half the time
 #   setup.sh measure      the same, and python insightface, beside which `cargo xtask measure identity` measures
+#   setup.sh measure-diffusion  python diffusers and peft (gigabytes), beside which `measure diffusion` and `measure lora` do
 #
 # Quick and silent where nothing is missing. Outside the system's package manager and rustup, everything goes below
 # GREENROOM_CACHE (~/.cache/greenroom).
@@ -35,10 +36,14 @@ main() {
     test | test-full) packages+=("${test_packages[@]}") ;;
     openvino | measure)
       openvino
-      [ "$1" != measure ] || peer_python
+      [ "$1" != measure ] || peer_python measure-venv identity --no-deps
       return 0
       ;;
-    *) fail "say what to set up: $0 demo, test, test-full, openvino or measure." ;;
+    measure-diffusion)
+      peer_python measure-diffusion-venv diffusion
+      return 0
+      ;;
+    *) fail "say what to set up: $0 demo, test, test-full, openvino, measure or measure-diffusion." ;;
   esac
   system_packages
   rust
@@ -164,16 +169,17 @@ openvino() {
   mv "$work/wheel/onnxruntime/capi" "$folder"
 }
 
-# Without what the packages would draw in: their file lists all that is needed.
+# What ours is measured beside: the folder of the measurement lists it. Further words go to pip (`--no-deps` where the file
+# lists all that is needed).
 peer_python() {
-  local venv=$GREENROOM_CACHE/measure-venv requirements=$greenroom_root/xtask/src/measure/identity/requirements.txt wanted
+  local venv=$GREENROOM_CACHE/$1 requirements=$greenroom_root/xtask/src/measure/$2/requirements.txt wanted
   wanted=$(sha256sum <"$requirements")
   [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ] || return 0
-  say "installing python insightface into $venv"
+  say "installing the python peer of measure $2 into $venv"
   { quietly python3 -m venv --clear "$venv" &&
-    quietly "$venv/bin/python" -m pip install --no-deps --requirement "$requirements" &&
+    quietly "$venv/bin/python" -m pip install "${@:3}" --requirement "$requirements" &&
     echo "$wanted" >"$venv/installed"; } ||
-    fail "python insightface could not be installed (see $log): mend the network and run this again."
+    fail "the python peer of measure $2 could not be installed (see $log): mend the network and run this again."
 }
 
 has_sha256() {

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod demo;
+mod diffusion;
 mod example;
 mod farm;
 mod figure;
@@ -25,11 +26,15 @@ pub(crate) enum Subject {
     Daemon,
     /// The demo from a cold start: wall time, time per stage, peak memory, shots accepted.
     Demo,
+    /// UNets of several shapes beside python diffusers: agreement, speed, memory.
+    Diffusion(diffusion::Options),
     /// The gate on clips of characters that nothing was tuned on: false and true accepts, who is who, cheats caught. Takes many
     /// minutes.
     Gate(gate::Options),
     /// Faces of a clip found and embedded, beside python insightface on the same models: speed, memory, agreement.
     Identity(identity::Options),
+    /// LoRA steps beside python diffusers and peft: speed, memory.
+    Lora(diffusion::Options),
     /// The bundled models on characters that they were not trained on: faces, likeness, attributes, pictures. Takes many minutes.
     Pack(pack::Options),
     /// Bytes of what is shipped: the release programs and the bundled pack.
@@ -45,6 +50,8 @@ pub(crate) fn figures(root: &Path, subject: &Subject, say: &mut dyn FnMut(&Figur
     let figures = match subject {
         Subject::Daemon => daemon::figures(root)?,
         Subject::Demo => demo::figures(root)?,
+        Subject::Diffusion(options) => return diffusion::figures(root, diffusion::What::Unet, options, say),
+        Subject::Lora(options) => return diffusion::figures(root, diffusion::What::Lora, options, say),
         Subject::Gate(options) => return gate::figures(root, options, say),
         Subject::Identity(options) => return identity::figures(root, options, say),
         Subject::Pack(options) => return pack::figures(root, options, say),
