@@ -69,7 +69,9 @@ pub enum AdapterError {
         places: Vec<Place>,
     },
     /// Factors of another size than the layer.
-    #[error("the adapter's `{tensor}` for {place} has shape {found:?}, the layer's weight {layer:?}: it was made for another base model")]
+    #[error(
+        "the adapter's `{tensor}` for {place} has shape {found:?}, the layer's weight {layer:?}: it was made for another base model"
+    )]
     Shape {
         /// Which layer.
         place: Place,
@@ -178,7 +180,8 @@ impl Factors {
     fn dora(&self, magnitude: &Tensor, weight: &Tensor) -> candle_core::Result<Tensor> {
         let whole = (weight + self.delta(weight.dims())?)?;
         let by_row = magnitude.dims().first() == weight.dims().first();
-        let flat = if by_row { whole.flatten_from(1)? } else { whole.transpose(0, 1)?.contiguous()?.flatten_from(1)? };
+        let flat =
+            if by_row { whole.flatten_from(1)? } else { whole.transpose(0, 1)?.contiguous()?.flatten_from(1)? };
         let length = flat.sqr()?.sum(1)?.sqrt()?;
         let ratio = (magnitude.flatten_all()? / (length + f64::from(f32::EPSILON))?)?;
         let mut dims = vec![1; weight.rank()];

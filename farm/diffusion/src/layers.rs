@@ -65,9 +65,7 @@ impl Linear {
 
     fn base(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         match &self.bias {
-            Some(bias) if kernels::usable(&[x, &self.weight, bias]) => {
-                kernels::linear_with_bias(x, &self.weight, bias)
-            }
+            Some(bias) if kernels::usable(&[x, &self.weight, bias]) => kernels::linear_with_bias(x, &self.weight, bias),
             Some(bias) => product(x, &self.weight)?.broadcast_add(bias),
             None => product(x, &self.weight),
         }

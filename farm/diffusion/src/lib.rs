@@ -36,5 +36,5 @@ pub use error::{GenerateError, LoadError};
 pub use latent::Latent;
 pub use pipeline::{Noisy, StableDiffusion, Texts};
 pub use region::Region;
-pub use scheduler::Prediction;
 pub use request::{Control, Generated, IdentityTokens, Inpaint, Person, Request, Sampler, Start, StepDone};
+pub use scheduler::Prediction;

@@ -22,10 +22,10 @@ use crate::text::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::Unet;
 use crate::vae::Vae;
-use texts::Second;
 use crate::{
     Control, ControlNet, GenerateError, Generated, Inpaint, Latent, LoadError, Person, Request, Sampler, StepDone,
 };
+use texts::Second;
 
 pub use texts::Texts;
 pub use training::Noisy;

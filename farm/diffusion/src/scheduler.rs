@@ -276,7 +276,11 @@ mod tests {
                 latent = run.step(i, &guess, &latent, &mut walk, &fresh).unwrap();
                 for (found, expected) in latent.to_vec1::<f32>().unwrap().iter().zip(floats(&case["latents"][i])) {
                     let allowed = 3e-4 * expected.abs().max(1.0);
-                    assert!((found - expected).abs() <= allowed, "{i} of {count}: {found} {expected} {}", case["config"]);
+                    assert!(
+                        (found - expected).abs() <= allowed,
+                        "{i} of {count}: {found} {expected} {}",
+                        case["config"]
+                    );
                 }
             }
         }

@@ -13,7 +13,9 @@ fn main() -> Result<(), Fault> {
     let out = std::env::args().nth(1).ok_or("interop FOLDER")?;
     let (out, here) = (Path::new(&out), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden"));
     let tiny = here.join("../../../diffusion/tests/golden");
-    for (name, folder) in [("tiny", tiny.join("tiny")), ("puppet", here.join("puppet")), ("tiny_xl", tiny.join("tiny_xl"))] {
+    for (name, folder) in
+        [("tiny", tiny.join("tiny")), ("puppet", here.join("puppet")), ("tiny_xl", tiny.join("tiny_xl"))]
+    {
         let mut model = StableDiffusion::open(&folder, None, &Device::Cpu)?;
         let sites = model.sites();
         let file = File::read(&here.join(format!("{name}.lora.safetensors")), &sites)?;

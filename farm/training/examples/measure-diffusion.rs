@@ -44,10 +44,9 @@ fn unet(model: &StableDiffusion, inputs: &HashMap<String, Tensor>, repeats: usiz
     let texts = Texts { hidden: inputs["text"].clone(), pooled: inputs.get("pooled").cloned() };
     let times: Vec<f32> = inputs["times"].to_vec1()?;
     let sizes = sizes(inputs)?;
-    let batch =
-        Noisy { latents: &inputs["latents"], times: &times, texts: &texts, sizes: &sizes, identities: &[] };
+    let batch = Noisy { latents: &inputs["latents"], times: &times, texts: &texts, sizes: &sizes, identities: &[] };
     let difference = (model.predict_batch(&batch)? - &inputs["unet"])?.abs()?.max_all()?.to_scalar()?;
-    let spent = Spent::on(repeats, || Ok(drop(model.predict_batch(&batch)?)))?;
+    let spent = Spent::on(repeats, || model.predict_batch(&batch).map(drop).map_err(Fault::from))?;
     Ok((spent, difference))
 }
 
@@ -71,7 +70,7 @@ fn lora(model: &mut StableDiffusion, inputs: &HashMap<String, Tensor>, repeats: 
     let recipe = Recipe { batch: rows, text_rate: 0.0, caption_dropout: 0.0, average: 0.0, ..Recipe::default() };
     let mut trainer = Trainer::new(model, recipe, dataset)?;
     trainer.step()?;
-    Spent::on(repeats, || Ok(drop(trainer.step()?)))
+    Spent::on(repeats, || trainer.step().map(|_| ()).map_err(Fault::from))
 }
 
 /// Time by the clock, and of all processors together, which tells the same where others use the machine meanwhile.

@@ -118,7 +118,7 @@ pub enum DatasetError {
         /// SHA-256 of its pixels, hex.
         digest: String,
         /// What the model said.
-        source: GenerateError,
+        source: Box<GenerateError>,
     },
 }
 
@@ -138,7 +138,9 @@ impl Dataset {
         for picture in pictures {
             given += usize::from(picture.kind == Kind::Character);
             let digest = digest_of(&picture.image);
-            let reason = too_small(&picture.image).or_else(|| looks.double(&digest, &picture.image)).or_else(|| refuse(&picture));
+            let reason = too_small(&picture.image)
+                .or_else(|| looks.double(&digest, &picture.image))
+                .or_else(|| refuse(&picture));
             if let Some(reason) = reason {
                 this.left_out.push(LeftOut { digest, reason });
                 continue;
@@ -170,7 +172,7 @@ impl Dataset {
         digest: String,
     ) -> Result<(), DatasetError> {
         let crop = Crop::choose(picture.image.dimensions(), picture.face, recipe);
-        let failed = |source| DatasetError::Encode { digest: digest.clone(), source };
+        let failed = |source| DatasetError::Encode { digest: digest.clone(), source: Box::new(source) };
         let latent = model.encode(&crop.cut(&picture.image)).map_err(failed)?.tensor().detach();
         let buckets = if picture.kind == Kind::Character { &mut self.character } else { &mut self.class };
         let shape = (latent.dims()[2], latent.dims()[3]);

@@ -80,8 +80,7 @@ pub(crate) fn read(path: &Path) -> Result<Tensors, FileError> {
     }
     let bytes = std::fs::read(path).map_err(read)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let (_, metadata): (usize, Metadata) =
-        SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let (_, metadata): (usize, Metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
     let header = metadata.metadata().clone().unwrap_or_default().into_iter().collect();
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {

@@ -70,12 +70,12 @@ pub enum LoraError {
         expected: String,
     },
     /// Its factors have other sizes than the model's layers.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {misfit}", file.display())]
     Misfit {
         /// Which file.
         file: PathBuf,
         /// The first layer that differs.
-        source: AdapterError,
+        misfit: Box<AdapterError>,
     },
     /// A factor holds a value that is no number.
     #[error("{}: `{key}` holds a value that is not a number: the training that made it failed", file.display())]

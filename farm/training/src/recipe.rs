@@ -147,6 +147,8 @@ impl Recipe {
                 unet_rate: 1e-3,
                 text_rate: 0.0,
                 warm_up: 20,
+                // Few steps: a longer average would be of what was not learned yet.
+                average: 0.95,
                 ..Self::default()
             },
             Family::Sd => Self { steps: 1200, ..Self::default() },
@@ -182,7 +184,8 @@ impl Recipe {
     /// # Errors
     /// The first such field.
     pub fn check(&self) -> Result<(), RecipeError> {
-        let wrong = |field, found: &dyn ToString, expected| Err(RecipeError { field, found: found.to_string(), expected });
+        let wrong =
+            |field, found: &dyn ToString, expected| Err(RecipeError { field, found: found.to_string(), expected });
         let counts = [
             ("rank", self.rank, 1..=1024),
             ("steps", self.steps, 1..=1_000_000),

@@ -15,7 +15,8 @@ mod step;
 
 use candle_core::{Device, Tensor, Var};
 use greenroom_diffusion::{
-    Adapter, AdapterError, Factors, GenerateError, Generated, Part, Place, Request, Site, StableDiffusion, StepDone, Texts,
+    Adapter, AdapterError, Factors, GenerateError, Generated, Part, Place, Request, Site, StableDiffusion, StepDone,
+    Texts,
 };
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -176,7 +177,8 @@ impl<'m> Trainer<'m> {
         model.recompute_blocks(relief.recompute);
         let texts = BTreeMap::new();
         let dataset = Arc::new(dataset);
-        let mut this = Self { model, recipe, dataset, order, values, step: 0, losses: Vec::new(), relief, reducer, texts };
+        let mut this =
+            Self { model, recipe, dataset, order, values, step: 0, losses: Vec::new(), relief, reducer, texts };
         this.put_on(false)?;
         Ok(this)
     }
@@ -276,7 +278,8 @@ impl std::fmt::Debug for Trainer<'_> {
 fn trained<'s>(sites: &'s [Site], recipe: &Recipe) -> Vec<&'s Site> {
     let xl = crate::lora::is_xl(sites);
     let ends = |path: &str, names: &[&str]| names.iter().any(|name| path.ends_with(name));
-    let layers = |part| sites.iter().filter(move |site| site.place.part == part).filter_map(|site| number(&site.place.path));
+    let layers =
+        |part| sites.iter().filter(move |site| site.place.part == part).filter_map(|site| number(&site.place.path));
     // SDXL looks beneath the last layer of its first encoder.
     let unseen = if xl { layers(Part::Text).max() } else { None };
     let wanted = |site: &&Site| {
@@ -299,8 +302,7 @@ fn number(path: &str) -> Option<usize> {
 
 const ATTENTION: &[&str] =
     &[".to_q", ".to_k", ".to_v", ".to_out.0", ".ff.net.0.proj", ".ff.net.2", ".proj_in", ".proj_out"];
-const CONVOLUTIONS: &[&str] =
-    &[".conv1", ".conv2", ".conv_shortcut", ".downsamplers.0.conv", ".upsamplers.0.conv"];
+const CONVOLUTIONS: &[&str] = &[".conv1", ".conv2", ".conv_shortcut", ".downsamplers.0.conv", ".upsamplers.0.conv"];
 const TEXT: &[&str] = &[".q_proj", ".k_proj", ".v_proj", ".out_proj", ".fc1", ".fc2"];
 
 /// The two factors of a layer: chance within 1/√input (He et al. 2015 with a = √5), and zeros.

@@ -118,7 +118,7 @@ impl HeadGradients {
         SCORES.with_borrow_mut(|[raw, soft]| {
             for start in (0..length).step_by(QUERIES) {
                 let rows = QUERIES.min(length - start);
-                let (query, grad) = (query.from_row(start), grad.from_row(start));
+                let (query, grad) = (query.starting(start), grad.starting(start));
                 raw.clear();
                 raw.resize(rows * memory, 0.0);
                 soft.resize(rows * memory, 0.0);

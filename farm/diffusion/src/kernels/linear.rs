@@ -125,13 +125,7 @@ impl CustomOp2 for Linear {
         Ok((CpuStorage::F32(out), with_last(x_layout.dims(), shape.0)))
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
         let for_x = wanted(x, || input_gradient(&grad, weight))?;
         let for_weight = wanted(weight, || weight_gradient(&grad, x, weight.dims2()?))?;

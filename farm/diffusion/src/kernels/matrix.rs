@@ -10,7 +10,7 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     /// Without its first rows.
-    pub(super) fn from_row(self, start: usize) -> Self {
+    pub(super) fn starting(self, start: usize) -> Self {
         Self { values: &self.values[start * self.row..], ..self }
     }
 

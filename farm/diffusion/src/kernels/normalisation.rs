@@ -93,7 +93,11 @@ impl CustomOp3 for GroupNorm {
                     for (c, ((out, x), g)) in planes.enumerate() {
                         let (a, b) = (weights[first + c], biases[first + c]);
                         normal_gradient(x, g, out, (mean, scale), (a, b), self.silu);
-                        of_grad += sum(out, #[inline(always)] |v| v);
+                        of_grad += sum(
+                            out,
+                            #[inline(always)]
+                            |v| v,
+                        );
                         of_both += dot(out, x, mean);
                     }
                     let count = x.len() as f32;
@@ -192,7 +196,11 @@ impl CustomOp3 for LayerNorm {
                     for (out, (x, g)) in out.chunks_exact_mut(width).zip(rows) {
                         let (mean, scale) = moments(x, self.eps);
                         out.iter_mut().zip(g.iter().zip(weight)).for_each(|(o, (&g, &w))| *o = g * w);
-                        let of_grad = sum(out, #[inline(always)] |v| v) / width as f32;
+                        let of_grad = sum(
+                            out,
+                            #[inline(always)]
+                            |v| v,
+                        ) / width as f32;
                         let of_both = dot(out, x, mean) * scale / width as f32;
                         let last = |o: &mut f32, x: f32| *o = scale * (*o - of_grad - (x - mean) * scale * of_both);
                         out.iter_mut().zip(x).for_each(|(o, &x)| last(o, x));

@@ -148,7 +148,11 @@ fn a_folder_of_stable_diffusion_xl_computes_what_diffusers_computes() {
 fn identity_tokens_reach_the_same_attentions_as_in_diffusers() {
     for golden in [Golden::tiny(), Golden::pack()] {
         let unet = &golden.model.unet;
-        let told = Told { text: golden.text().narrow(0, 1, 1).unwrap(), pooled: None, identity: Some(golden.tokens("face", &[0.8])) };
+        let told = Told {
+            text: golden.text().narrow(0, 1, 1).unwrap(),
+            pooled: None,
+            identity: Some(golden.tokens("face", &[0.8])),
+        };
         let context = unet.context(&golden.model.sight(&told), &[]).unwrap();
         let seen = unet.forward(&golden.get("latent"), &golden.time(), &context, None).unwrap();
         golden.check("unet.identity", &seen);
@@ -182,7 +186,8 @@ fn two_people_are_each_seen_in_their_region_as_in_the_reference() {
 fn exchanging_two_peoples_regions_mirrors_whose_tokens_a_cell_sees() {
     let tiny = Golden::tiny();
     let attention: &Attention = tiny.model.unet.cross_attentions().next().unwrap();
-    let told = |prompt, face| Told { text: tiny.texts([prompt]), pooled: None, identity: Some(tiny.tokens(face, &[1.0])) };
+    let told =
+        |prompt, face| Told { text: tiny.texts([prompt]), pooled: None, identity: Some(tiny.tokens(face, &[1.0])) };
     let (one, two) = (told("hair", "face"), told("a man", "face.other"));
     let cell = Tensor::arange(0f32, attention.width() as f32, &Device::Cpu).unwrap().affine(0.1, -0.5).unwrap();
     let cells = cell.reshape((1, 1, ())).unwrap().repeat((1, 2 * 6, 1)).unwrap();

@@ -49,7 +49,8 @@ impl StableDiffusion {
     /// # Errors
     /// Where a text cannot be tokenized, and where computing failed.
     pub fn encode_texts(&self, texts: &[&str]) -> Result<Texts, GenerateError> {
-        let ids = |tokenizer: &Tokenizer| texts.iter().map(|text| tokenizer.encode(text)).collect::<Result<Vec<_>, _>>();
+        let ids =
+            |tokenizer: &Tokenizer| texts.iter().map(|text| tokenizer.encode(text)).collect::<Result<Vec<_>, _>>();
         let stage = "encoding the prompt";
         let first = ids(&self.tokenizer)?;
         let Some(second) = &self.second else {

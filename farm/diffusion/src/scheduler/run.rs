@@ -67,7 +67,13 @@ impl Scheduler {
             // DDIM's spacings give whole training steps.
             let at = time as usize;
             let kept_next = at.checked_sub(self.kept.len() / count).map_or(self.kept_last, |t| self.kept[t]);
-            Step { time: time as f32, now: Level::keeping(self.kept[at]), next: Level::keeping(kept_next), fresh: 0.0, bend: 0.0 }
+            Step {
+                time: time as f32,
+                now: Level::keeping(self.kept[at]),
+                next: Level::keeping(kept_next),
+                fresh: 0.0,
+                bend: 0.0,
+            }
         };
         let steps = self.times(Sampler::Ddim, count).into_iter().map(step).collect();
         Run { steps, first: 1.0, prediction: self.prediction, clip: self.clip }

@@ -53,11 +53,18 @@ impl Crop {
             tall = tall.min((wide * high / FACE / shape).sqrt().max(high * 1.5).max(wide * 1.5 / shape));
             (x, y) = (f64::from(face.x0 + face.x1) / 2.0, f64::from(face.y0 + face.y1) / 2.0);
         }
-        let (own_height, own_width) = ((tall.round() as u32).clamp(1, height), ((tall * shape).round() as u32).clamp(1, width));
+        let (own_height, own_width) =
+            ((tall.round() as u32).clamp(1, height), ((tall * shape).round() as u32).clamp(1, width));
         let place = |centre: f64, own: u32, all: u32| {
             (centre - f64::from(own) / 2.0).round().clamp(0.0, f64::from(all - own)) as u32
         };
-        Self { x: place(x, own_width, width), y: place(y, own_height, height), width: own_width, height: own_height, to }
+        Self {
+            x: place(x, own_width, width),
+            y: place(y, own_height, height),
+            width: own_width,
+            height: own_height,
+            to,
+        }
     }
 
     /// Cuts it out of a picture.
@@ -111,8 +118,14 @@ mod tests {
     fn every_shape_gets_a_bucket_of_whole_steps_that_is_no_larger_than_the_square() {
         for (aspect, expected) in [(1.0, (512, 512)), (1.5, (640, 384)), (0.5, (320, 768)), (16.0 / 9.0, (704, 320))] {
             let found = bucket(aspect, 512, 64);
-            assert!(found.0 % 64 == 0 && found.1 % 64 == 0 && found.0 * found.1 <= 512 * 512, "{found:?}");
-            assert!((f64::from(found.0) / f64::from(found.1) / aspect).ln().abs() < 0.3, "{aspect} {found:?} {expected:?}");
+            assert!(
+                found.0.is_multiple_of(64) && found.1.is_multiple_of(64) && found.0 * found.1 <= 512 * 512,
+                "{found:?}"
+            );
+            assert!(
+                (f64::from(found.0) / f64::from(found.1) / aspect).ln().abs() < 0.3,
+                "{aspect} {found:?} {expected:?}"
+            );
         }
         assert_eq!(bucket(1.0, 128, 16), (128, 128));
         assert_eq!(bucket(100.0, 512, 64), (640, 384));
@@ -123,7 +136,9 @@ mod tests {
         let face = Face { x0: 900.0, y0: 100.0, x1: 1100.0, y1: 350.0 };
         let crop = Crop::choose((1200, 1200), Some(face), &recipe());
         assert!(crop.x + crop.width <= 1200 && crop.y + crop.height <= 1200);
-        assert!(f64::from(crop.x) < 900.0 && crop.x + crop.width >= 1100 && crop.y <= 100 && crop.y + crop.height >= 350);
+        assert!(
+            f64::from(crop.x) < 900.0 && crop.x + crop.width >= 1100 && crop.y <= 100 && crop.y + crop.height >= 350
+        );
         let share = 200.0 * 250.0 / (f64::from(crop.width) * f64::from(crop.height));
         assert!((0.07..0.13).contains(&share), "{share}");
     }

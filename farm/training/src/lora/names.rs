@@ -137,7 +137,10 @@ mod tests {
     #[test]
     fn the_layers_of_sdxl_have_the_names_of_its_first_publication() {
         for (ours, theirs) in [
-            ("down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k", "input_blocks.4.1.transformer_blocks.0.attn1.to_k"),
+            (
+                "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k",
+                "input_blocks.4.1.transformer_blocks.0.attn1.to_k",
+            ),
             ("down_blocks.2.attentions.1.proj_in", "input_blocks.8.1.proj_in"),
             ("down_blocks.0.downsamplers.0.conv", "input_blocks.3.0.op"),
             ("down_blocks.1.resnets.0.conv_shortcut", "input_blocks.4.0.skip_connection"),

@@ -46,7 +46,7 @@ impl File {
             let incomplete = |problem| LoraError::Incomplete { file: path.into(), place: place.clone(), problem };
             adapter.modules.insert(place.clone(), parts.whole(place, &alphas).map_err(incomplete)?);
         }
-        adapter.check(sites).map_err(|source| LoraError::Misfit { file: path.into(), source })?;
+        adapter.check(sites).map_err(|misfit| LoraError::Misfit { file: path.into(), misfit: Box::new(misfit) })?;
         Ok(Self { adapter, header })
     }
 }

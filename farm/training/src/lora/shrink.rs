@@ -75,22 +75,22 @@ fn shrunk(factors: &Factors, rank: usize) -> candle_core::Result<(Factors, f64, 
 fn orthonormal(mut columns: Columns) -> (Columns, Columns) {
     let count = columns.len();
     let mut triangle = vec![vec![0.0; count]; count];
-    for j in 0..count {
+    for (j, own) in triangle.iter_mut().enumerate() {
         let (before, rest) = columns.split_at_mut(j);
         let column = &mut rest[0];
         // Twice is enough (Kahan and Parlett).
         for _ in 0..2 {
             for (i, other) in before.iter().enumerate() {
                 let along = dot(other, column);
-                triangle[j][i] += along;
+                own[i] += along;
                 column.iter_mut().zip(other).for_each(|(v, o)| *v -= along * o);
             }
         }
         let length = dot(column, column).sqrt();
-        triangle[j][j] = length;
+        own[j] = length;
         // A column that lies in the others' span has nothing of its own.
-        let own = if length > 1e-30 { 1.0 / length } else { 0.0 };
-        column.iter_mut().for_each(|v| *v *= own);
+        let share = if length > 1e-30 { 1.0 / length } else { 0.0 };
+        column.iter_mut().for_each(|v| *v *= share);
     }
     (columns, triangle)
 }

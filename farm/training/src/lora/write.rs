@@ -41,7 +41,8 @@ impl File {
 
     /// The configuration that peft makes its layers from.
     fn peft_header(&self) -> Value {
-        let (rank, alpha): (fn(&Factors) -> Value, fn(&Factors) -> Value) = (|f| json!(f.rank()), |f| json!(f.alpha));
+        type Told = fn(&Factors) -> Value;
+        let (rank, alpha): (Told, Told) = (|f| json!(f.rank()), |f| json!(f.alpha));
         let mut out = serde_json::Map::new();
         for part in [Part::Unet, Part::Text, Part::Text2] {
             let own: Vec<(&str, &Factors)> = self
@@ -53,7 +54,7 @@ impl File {
                 .map(|(place, factors)| (place.path.strip_prefix("text_model.").unwrap_or(&place.path), factors))
                 .collect();
             let Some((_, first)) = own.first() else { continue };
-            let others = |value: fn(&Factors) -> Value| -> Value {
+            let others = |value: Told| -> Value {
                 let pairs = own.iter().map(|(path, f)| ((*path).to_owned(), value(f)));
                 pairs.filter(|(_, found)| *found != value(first)).collect::<serde_json::Map<_, _>>().into()
             };

@@ -41,7 +41,9 @@ pub(super) fn relieved<T, E>(
 pub(super) fn is_full(error: &Error) -> bool {
     // Neither candle nor the driver's binding has a variant for it.
     let text = format!("{error:?}").to_lowercase();
-    ["out of memory", "out_of_memory", "outofmemory", "cannot allocate", "alloc failed"].iter().any(|s| text.contains(s))
+    ["out of memory", "out_of_memory", "outofmemory", "cannot allocate", "alloc failed"]
+        .iter()
+        .any(|s| text.contains(s))
 }
 
 /// What would fit: memory goes with the number of pixels, so a step down in resolution is what is left.

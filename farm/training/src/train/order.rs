@@ -41,8 +41,15 @@ impl Order {
 }
 
 /// As many pictures of the class as a batch has rows, of its shape where there are any, else of another one.
-pub(super) fn of_class<'d>(class: &'d Buckets, shape: (usize, usize), draw: &mut Draw, rows: usize) -> Vec<&'d Example> {
-    let Some(examples) = class.get(&shape).or_else(|| class.values().find(|e| !e.is_empty())) else { return Vec::new() };
+pub(super) fn of_class<'d>(
+    class: &'d Buckets,
+    shape: (usize, usize),
+    draw: &mut Draw,
+    rows: usize,
+) -> Vec<&'d Example> {
+    let Some(examples) = class.get(&shape).or_else(|| class.values().find(|e| !e.is_empty())) else {
+        return Vec::new();
+    };
     (0..rows).map(|_| &examples[draw.below(examples.len())]).collect()
 }
 
@@ -57,10 +64,14 @@ mod tests {
         assert_eq!(order.batches(), 4);
         for epoch in 0..3 {
             let batches: Vec<_> = (epoch * 4..epoch * 4 + 4).map(|n| order.batch(n)).collect();
-            let seen: BTreeSet<_> = batches.iter().flat_map(|(shape, places)| places.iter().map(|p| (*shape, *p))).collect();
+            let seen: BTreeSet<_> =
+                batches.iter().flat_map(|(shape, places)| places.iter().map(|p| (*shape, *p))).collect();
             assert_eq!(seen.len(), 7);
             assert!(batches.iter().all(|(_, places)| places.len() == 2));
         }
-        assert_ne!((0..4).map(|n| order.batch(n)).collect::<Vec<_>>(), (4..8).map(|n| order.batch(n)).collect::<Vec<_>>());
+        assert_ne!(
+            (0..4).map(|n| order.batch(n)).collect::<Vec<_>>(),
+            (4..8).map(|n| order.batch(n)).collect::<Vec<_>>()
+        );
     }
 }

@@ -166,7 +166,8 @@ fn every_tensors_gradient_is_that_of_finite_differences() {
             let start: Vec<f32> = trainer.values[at].var.flatten_all().unwrap().to_vec1().unwrap();
             let mut slope = |far: f32| {
                 let mut loss = |sign: f32| {
-                    let moved = start.iter().zip(gradient).map(|(v, g)| v + sign * far * g / length).collect::<Vec<_>>();
+                    let moved =
+                        start.iter().zip(gradient).map(|(v, g)| v + sign * far * g / length).collect::<Vec<_>>();
                     let var = &trainer.values[at].var;
                     var.set(&Tensor::from_vec(moved, var.shape(), &Device::Cpu).unwrap()).unwrap();
                     golden.gradients(&mut trainer, 2).last().copied().unwrap()

@@ -83,7 +83,11 @@ impl Table {
     }
 
     /// Waits until the condition holds, or somebody is gone.
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, until: impl Fn(&State) -> bool) -> Result<MutexGuard<'a, State>, Lost> {
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        until: impl Fn(&State) -> bool,
+    ) -> Result<MutexGuard<'a, State>, Lost> {
         let waits = |state: &mut State| !until(state) && !state.gone;
         let state = self.changed.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
         if until(&state) { Ok(state) } else { Err(Lost) }

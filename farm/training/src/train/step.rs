@@ -251,9 +251,8 @@ fn weight(kept: f64, prediction: Prediction, gamma: Option<f64>) -> f64 {
 
 fn is_full_memory(error: &TrainError) -> bool {
     match error {
-        TrainError::Compute { source, .. } | TrainError::Model { source: GenerateError::Compute { source, .. }, .. } => {
-            is_full(source)
-        }
+        TrainError::Compute { source, .. }
+        | TrainError::Model { source: GenerateError::Compute { source, .. }, .. } => is_full(source),
         _ => false,
     }
 }

@@ -174,7 +174,11 @@ fn a_lower_rank_keeps_what_it_says_and_the_full_rank_keeps_all() {
     // The energy that is told is what is there.
     let size = |adapter: &Adapter| -> f64 {
         let of = |f: &Factors| f.delta(&[f.up.dims()[0], f.down.elem_count() / f.rank()]).unwrap();
-        adapter.modules.values().map(|f| f64::from(of(f).sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap())).sum()
+        adapter
+            .modules
+            .values()
+            .map(|f| f64::from(of(f).sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap()))
+            .sum()
     };
     assert!((size(&two.file.adapter) / size(&file.adapter) - two.energy).abs() < 1e-4);
 }

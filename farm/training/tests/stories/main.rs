@@ -16,7 +16,11 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn folder(name: &str) -> PathBuf {
-    if name == "puppet" { golden(name) } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("../diffusion/tests/golden").join(name) }
+    if name == "puppet" {
+        golden(name)
+    } else {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../diffusion/tests/golden").join(name)
+    }
 }
 
 fn model(name: &str) -> StableDiffusion {

@@ -1,7 +1,7 @@
 //! Bad input: files, pictures and trainings that are refused with the reason, and leave nothing half done.
 
 use super::{dataset, golden, model, picture, recipe, sites};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use greenroom_diffusion::{Adapter, Factors, Part, Place};
 use greenroom_training::dataset::{Dataset, DatasetError, Origin, Picture};
 use greenroom_training::lora::{File, LoraError, Naming, Precision};
@@ -24,7 +24,7 @@ fn a_file_that_is_cut_short_or_lies_about_its_length_is_refused_anywhere() {
         let sentence = refusal(&whole[..length], "puppet");
         assert!(sentence.starts_with("x.safetensors: not a whole safetensors file"), "{length}: {sentence}");
     }
-    let mut hostile = whole.clone();
+    let mut hostile = whole;
     hostile[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     assert!(refusal(&hostile, "puppet").starts_with("x.safetensors: not a whole safetensors file"));
 }
@@ -71,10 +71,7 @@ fn a_lora_of_no_numbers_or_half_a_layer_is_refused() {
     let sentence = refusal(&file.to_bytes(Naming::Kohya, Precision::F32, &sites).unwrap(), "puppet");
     assert!(sentence.contains("holds a value that is not a number"), "{sentence}");
     let down = [(format!("{place}.lora_A.weight"), factors.down)].into();
-    let half = safetensors::serialize(
-        down_views(&down).iter().map(|(k, v)| (k.as_str(), v)).collect::<Vec<_>>(),
-        None,
-    );
+    let half = safetensors::serialize(down_views(&down).iter().map(|(k, v)| (k.as_str(), v)).collect::<Vec<_>>(), None);
     assert!(refusal(&half.unwrap(), "puppet").ends_with("its up factor is missing"));
 }
 
@@ -196,5 +193,4 @@ fn a_dataset_error_counts_what_was_left_out() {
         error.to_string(),
         "2 of 3 pictures of the character can be trained on, 5 are needed; add pictures that differ, or choose a lower tier"
     );
-    let _ = Device::Cpu;
 }
