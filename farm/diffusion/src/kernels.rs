@@ -10,6 +10,8 @@
 mod activation;
 mod attention;
 mod convolution;
+#[cfg(test)]
+mod gradients;
 mod layout;
 mod linear;
 mod matrix;

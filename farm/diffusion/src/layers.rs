@@ -169,11 +169,13 @@ fn convolved(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> cand
         return kernels::conv2d(x, weight, &nothing, stride, padding);
     }
     if x.track_op() && kernels::frozen(&[weight]) {
-        let (weight, (_, _, height, _)) = (weight.clone(), x.dims4()?);
+        let (weight, (_, _, height, width)) = (weight.clone(), x.dims4()?);
         let value = x.detach().conv2d(&weight, padding, stride, 1, 1)?;
         return linked(&value, x, move |grad| {
-            let reached = (grad.dim(2)? - 1) * stride + weight.dim(2)? - 2 * padding;
-            grad.contiguous()?.conv_transpose2d(&weight, padding, height - reached, stride, 1)
+            let reached = |side: usize| (side - 1) * stride + weight.dims()[2] - 2 * padding;
+            let short = (height - reached(grad.dim(2)?)).max(width - reached(grad.dim(3)?));
+            let whole = grad.contiguous()?.conv_transpose2d(&weight, padding, short, stride, 1)?;
+            whole.narrow(2, 0, height)?.narrow(3, 0, width)
         });
     }
     x.conv2d(weight, padding, stride, 1, 1)
