@@ -284,3 +284,47 @@ pub(crate) fn upsample(x: &Tensor, (height, width): (usize, usize)) -> candle_co
 pub(crate) fn add(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
     if kernels::usable(&[a, b]) && a.shape() == b.shape() { kernels::add(a, b) } else { a + b }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{convolved, product};
+    use candle_core::{DType, Device, Tensor, Var};
+
+    /// As on another device: types that the fused operations do not take.
+    fn numbers(dims: &[usize], step: f64) -> Tensor {
+        let count = dims.iter().product::<usize>() as u32;
+        let ramp = Tensor::arange(0u32, count, &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
+        ((ramp * step).unwrap().sin().unwrap()).reshape(dims).unwrap()
+    }
+
+    #[test]
+    fn frozen_weights_get_no_gradient_and_inputs_their_own_whatever_the_device() {
+        let x = Var::from_tensor(&numbers(&[2, 3, 9, 8], 0.37)).unwrap();
+        let kernel = numbers(&[4, 3, 3, 3], 0.71);
+        let loss = |y: Tensor| (y.sqr().unwrap().sum_all().unwrap() * 0.1).unwrap();
+        for (stride, padding) in [(1, 1), (2, 1)] {
+            let gradients = loss(convolved(x.as_tensor(), &kernel, stride, padding).unwrap()).backward().unwrap();
+            assert!(gradients.get(&kernel).is_none());
+            let found: Vec<f64> = gradients.get(x.as_tensor()).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            let start: Vec<f64> = x.as_tensor().flatten_all().unwrap().to_vec1().unwrap();
+            for at in [0, 100, 215, 431] {
+                let moved = |by: f64| {
+                    let mut values = start.clone();
+                    values[at] += by;
+                    let x = Tensor::from_vec(values, x.shape(), &Device::Cpu).unwrap();
+                    loss(convolved(&x, &kernel, stride, padding).unwrap()).to_scalar::<f64>().unwrap()
+                };
+                let slope = (moved(1e-4) - moved(-1e-4)) / 2e-4;
+                assert!((slope - found[at]).abs() < 1e-6, "{at}: {slope} {}", found[at]);
+            }
+        }
+        let (rows, matrix) = (Var::from_tensor(&numbers(&[5, 6], 0.9)).unwrap(), numbers(&[4, 6], 0.3));
+        let gradients = loss(product(rows.as_tensor(), &matrix).unwrap()).backward().unwrap();
+        assert!(gradients.get(&matrix).is_none());
+        let y = rows.as_tensor().detach().matmul(&matrix.t().unwrap()).unwrap();
+        let expected = (y.matmul(&matrix).unwrap() * 0.2).unwrap();
+        let found = gradients.get(rows.as_tensor()).unwrap();
+        let far = (found - expected).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
+        assert!(far < 1e-12, "{far}");
+    }
+}
