@@ -1,6 +1,7 @@
 //! How a LoRA is trained, as data.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Everything that decides a training beside the pictures and the base model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -163,6 +164,13 @@ impl Recipe {
         };
         let steps = (base.steps as f64 * share) as usize;
         Self { references, rank, alpha: rank as f64 / 2.0, steps, ..base }
+    }
+
+    /// SHA-256 of it as JSON, hex: equal for equal recipes.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        // A struct of numbers and plain enums always becomes JSON.
+        hex::encode(Sha256::digest(serde_json::to_vec(self).unwrap_or_default()))
     }
 
     /// Learning rates' factor at a step, from 0.

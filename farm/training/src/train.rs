@@ -32,7 +32,7 @@ use optimizer::Moments;
 use order::Order;
 pub use reduce::{Alone, Lost, Member, Reducer, meeting};
 
-/// A training under way. While it lives, the model carries the adapter that is being trained.
+/// A training under way. While it lives, the model carries the adapter that is being trained; afterwards it carries none.
 pub struct Trainer<'m> {
     model: &'m mut StableDiffusion,
     recipe: Recipe,

@@ -44,7 +44,10 @@ pub enum ResumeError {
 struct State {
     version: u32,
     step: usize,
+    /// For people; what counts is its digest, because numbers may lose their last bit on the way through text.
     recipe: Recipe,
+    /// SHA-256 of the recipe as JSON, hex.
+    recipe_digest: String,
     dataset: String,
     members: usize,
     relief: Relief,
@@ -64,6 +67,7 @@ impl Trainer<'_> {
             version: VERSION,
             step: self.step,
             recipe: self.recipe.clone(),
+            recipe_digest: self.recipe.digest(),
             dataset: self.dataset.digest.clone(),
             members: self.reducer.members(),
             relief: self.relief,
@@ -91,7 +95,7 @@ impl Trainer<'_> {
             return Err(wrong("its contents are not what was written".into()));
         }
         let another = |what| ResumeError::Another { file: path.into(), what };
-        if state.recipe != self.recipe || state.members != self.reducer.members() {
+        if state.recipe_digest != self.recipe.digest() || state.members != self.reducer.members() {
             return Err(another("recipe"));
         }
         if state.dataset != self.dataset.digest {

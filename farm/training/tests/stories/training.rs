@@ -1,10 +1,11 @@
 //! The trainer's promises: it resumes to the bit, shares its work, and learns.
 
-use super::{dataset, golden, model, recipe};
-use greenroom_diffusion::Request;
+use super::{dataset, folder, golden, model, recipe};
+use greenroom_diffusion::{Device, Request, StableDiffusion};
+use greenroom_training::dataset::Dataset;
 use greenroom_training::lora::{About, File, Naming, Precision};
 use greenroom_training::recipe::Recipe;
-use greenroom_training::train::{Trainer, meeting};
+use greenroom_training::train::{TrainError, Trainer, meeting};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -129,6 +130,27 @@ fn fewer_rows_at_once_and_blocks_computed_again_change_the_losses_by_rounding_al
     }
     let apart = losses(&Recipe { batch: 1, accumulate: 2, ..recipe() }, 4);
     assert!(apart.iter().all(|loss| loss.is_finite()));
+}
+
+#[test]
+fn an_ip_adapter_shows_the_face_beside_what_is_trained() {
+    let adapter = folder("tiny").join("ip_adapter.safetensors");
+    let mut model = StableDiffusion::open(&folder("tiny"), Some(&adapter), &Device::Cpu).unwrap();
+    let recipe = Recipe { identity_scale: Some(0.8), text_rate: 0.0, ..recipe() };
+    let mut data = dataset(&model, &recipe);
+    let mut losses = |data: &Dataset| {
+        let mut trainer = Trainer::new(&mut model, recipe.clone(), data.clone()).unwrap();
+        (0..3).map(|_| trainer.step().unwrap().loss).collect::<Vec<f32>>()
+    };
+    let without = losses(&data);
+    for example in data.character.values_mut().chain(data.class.values_mut()).flatten() {
+        example.identity = Some([vec![1.0], vec![0.0; 7]].concat());
+    }
+    assert_ne!(losses(&data), without);
+    // A face of another embedder is refused.
+    data.character.values_mut().flatten().for_each(|example| example.identity = Some(vec![1.0; 4]));
+    let mut trainer = Trainer::new(&mut model, recipe, data).unwrap();
+    assert!(matches!(trainer.step(), Err(TrainError::Model { step: 1, .. })));
 }
 
 #[test]
