@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use crate::recipe::Recipe;
 pub use crop::{Crop, Face};
 use likeness::Looks;
+pub use likeness::look_alike;
 
 /// From so many real pictures on, at most half may be generated.
 const REAL_ENOUGH: usize = 10;
@@ -120,6 +121,36 @@ pub enum DatasetError {
         /// What the model said.
         source: Box<GenerateError>,
     },
+}
+
+/// Leaves out what is too small, looks like one before it, is refused, or would make more than half of the pictures generated
+/// ones where there are ten real ones; what is left stands in the order in which it came.
+pub fn sift(
+    pictures: impl IntoIterator<Item = Picture>,
+    refuse: &mut dyn FnMut(&Picture) -> Option<String>,
+) -> (Vec<Picture>, Vec<(Picture, String)>) {
+    let (mut kept, mut left_out, mut looks) = (Vec::new(), Vec::new(), Looks::default());
+    for picture in pictures {
+        let digest = digest_of(&picture.image);
+        let reason =
+            too_small(&picture.image).or_else(|| looks.double(&digest, &picture.image)).or_else(|| refuse(&picture));
+        if let Some(reason) = reason {
+            left_out.push((picture, reason));
+        } else {
+            looks.add(&digest, &picture.image);
+            kept.push(picture);
+        }
+    }
+    let real = kept.iter().filter(|picture| picture.origin == Origin::Real).count();
+    let mut left = if real < REAL_ENOUGH { usize::MAX } else { real };
+    let (kept, too_many): (Vec<_>, Vec<_>) = kept.into_iter().partition(|picture| {
+        let fits = picture.origin == Origin::Real || left > 0;
+        left -= usize::from(picture.origin == Origin::Generated && fits);
+        fits
+    });
+    let reason = || "more than half would be generated".to_owned();
+    left_out.extend(too_many.into_iter().map(|picture| (picture, reason())));
+    (kept, left_out)
 }
 
 impl Dataset {

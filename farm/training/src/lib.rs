@@ -11,5 +11,6 @@
 pub mod dataset;
 mod file;
 pub mod lora;
+pub mod proof;
 pub mod recipe;
 pub mod train;

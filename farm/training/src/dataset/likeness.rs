@@ -7,6 +7,12 @@ use std::collections::BTreeSet;
 /// Hashes that differ in no more bits are of the same picture.
 const NEAR: u32 = 6;
 
+/// Whether two pictures are nearly the same.
+#[must_use]
+pub fn look_alike(a: &RgbImage, b: &RgbImage) -> bool {
+    (hash(a) ^ hash(b)).count_ones() <= NEAR
+}
+
 /// The looks of the pictures so far.
 #[derive(Default)]
 pub(super) struct Looks {
