@@ -3,7 +3,7 @@
 //! Everything here is taken apart field by field, so a new field of a character or a new output of a task (a memory, a LoRA,
 //! a calibration) does not build until somebody has said here whether it is of the person.
 
-use crate::{ArtifactKind, Character, CharacterState, Consent, Digest, TaskOutput};
+use crate::{ArtifactKind, Character, CharacterState, Consent, Digest, LoraVersion, TaskOutput};
 
 /// An artifact and what it is.
 pub type Named = (ArtifactKind, Digest);
@@ -23,6 +23,7 @@ impl Character {
             consent,
             state,
             calibrations,
+            loras,
             created: _,
         } = self;
         let mut all: Vec<_> = references.iter().map(|r| (ArtifactKind::Reference, r.digest)).collect();
@@ -30,6 +31,10 @@ impl Character {
             all.push((ArtifactKind::Consent, document.digest));
         }
         all.extend(calibrations.iter().map(|c| (ArtifactKind::Calibration, c.calibration)));
+        for LoraVersion { lora, dataset, sheet, .. } in loras {
+            let own = [(ArtifactKind::Lora, *lora), (ArtifactKind::Dataset, *dataset), (ArtifactKind::Sample, *sheet)];
+            all.extend(own);
+        }
         match state {
             CharacterState::Ready { profile, thumbnail } => {
                 all.extend([(ArtifactKind::Profile, *profile), (ArtifactKind::Thumbnail, *thumbnail)]);
@@ -53,6 +58,14 @@ impl TaskOutput {
             Self::Take { video, thumbnail, keyframes: _, timings: _ } => {
                 vec![(ArtifactKind::Take, *video), (ArtifactKind::Thumbnail, *thumbnail)]
             }
+            Self::Dataset { dataset, pictures, generated: _, refused: _ } => {
+                let pictures = pictures.iter().map(|picture| (ArtifactKind::Sample, *picture));
+                pictures.chain([(ArtifactKind::Dataset, *dataset)]).collect()
+            }
+            Self::Lora { lora, curve: _, samples, timings: _ } => {
+                vec![(ArtifactKind::Lora, *lora), (ArtifactKind::Sample, *samples)]
+            }
+            Self::Proof { proof: _, sheet, timings: _ } => vec![(ArtifactKind::Sample, *sheet)],
             Self::Verdict { verdict, timings: _ } => {
                 verdict.looks.strip.iter().map(|strip| (ArtifactKind::Strip, *strip)).collect()
             }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CalibrationRevision, CharacterId, Consent, Digest, Problem, ProjectId, TaskId, Timestamp};
+use crate::{
+    CalibrationRevision, CharacterId, Consent, Digest, LoraState, LoraVersion, Problem, ProjectId, TaskId, Timestamp,
+};
 
 /// One revision of a character. References and description change by a new revision only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +29,9 @@ pub struct Character {
     /// Every calibration that it ever had, oldest first; revisions of the character carry them on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibrations: Vec<CalibrationRevision>,
+    /// Every LoRA that was trained for it, oldest first; revisions of the character carry them on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loras: Vec<LoraVersion>,
     /// When this revision was made.
     pub created: Timestamp,
 }
@@ -36,6 +41,12 @@ impl Character {
     #[must_use]
     pub fn calibration(&self) -> Option<&CalibrationRevision> {
         self.calibrations.last().filter(|last| last.revision == self.revision)
+    }
+
+    /// The LoRA in force with a pack, if any: one that was trained for other models acts on none of these.
+    #[must_use]
+    pub fn lora(&self, pack: Digest) -> Option<&LoraVersion> {
+        self.loras.iter().find(|v| v.pack == pack && matches!(v.state, LoraState::Active { .. }))
     }
 }
 

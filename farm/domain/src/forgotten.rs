@@ -84,6 +84,12 @@ pub enum ArtifactKind {
     Profile,
     /// How its likeness is read.
     Calibration,
+    /// A trained adapter.
+    Lora,
+    /// What one was trained on, as a list.
+    Dataset,
+    /// A picture that one was trained on, or that shows what it does.
+    Sample,
     /// A small picture of a character, a take.
     Thumbnail,
     /// What a script's job was made from.
@@ -113,6 +119,9 @@ impl ArtifactKind {
             Self::Consent => "consent",
             Self::Profile => "profile",
             Self::Calibration => "calibration",
+            Self::Lora => "lora",
+            Self::Dataset => "dataset",
+            Self::Sample => "sample",
             Self::Thumbnail => "thumbnail",
             Self::Plan => "plan",
             Self::Breakdown => "breakdown",

@@ -15,6 +15,7 @@ mod id;
 mod input;
 mod job;
 mod looks;
+mod lora;
 mod onnx;
 mod pack;
 mod problem;
@@ -43,6 +44,10 @@ pub use id::{CharacterId, Entropy, JobId, ParseIdError, ProjectId, TaskId, Worke
 pub use input::{Channels, DetectorInput, EmbedderInput};
 pub use job::{Job, JobState, ShotOutcome};
 pub use looks::{AnchorScore, Looks, Repeat, StyleScore};
+pub use lora::{
+    LORA_HALF_FROM, LoraDataset, LoraDefaults, LoraOrigin, LoraPicture, LoraProof, LoraRecipe, LoraState, LoraTier,
+    LoraUsed, LoraVersion,
+};
 pub use onnx::OnnxKind;
 pub use pack::{
     AttributeDefaults, ControlDefaults, DiffusionDefaults, IdentityDefaults, ModelFile, ModelRole, Pack, Slot,
@@ -56,8 +61,8 @@ pub use script::{
     Breakdown, CameraMove, Framing, Heading, Line, PersonCaption, Prompt, Scene, Setting, Shot, ShotKey, TimeOfDay,
 };
 pub use spec::{
-    AssembleShot, AssembleSpec, CalibrateSpec, CastMember, ClipOutput, GenerateSpec, IdentityPrompt, Keyframing,
-    Pixels, ProfileSpec, Spec, TaskOutput, ValidateSpec,
+    AssembleShot, AssembleSpec, CalibrateSpec, CastMember, ClipOutput, CollectSpec, CollectTake, GenerateSpec,
+    IdentityPrompt, Keyframing, LoraPrompt, Pixels, ProfileSpec, ProveSpec, Spec, TaskOutput, TrainSpec, ValidateSpec,
 };
 pub use task::{Lease, LeaseEpoch, MAX_FAILURES, Task, TaskError, TaskKind, TaskState, TransitionError};
 pub use units::{Band, Cosine, Fps, Frames, Idr, Seed, Timestamp};

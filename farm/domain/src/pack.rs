@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Anchor, Calibration, DetectorInput, Digest, EmbedderInput, Misplaced, Problem, RepairDefaults};
+use crate::{
+    Anchor, Calibration, DetectorInput, Digest, EmbedderInput, LoraDefaults, Misplaced, Problem, RepairDefaults,
+};
 
 /// The contents of `pack.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -189,6 +191,9 @@ pub struct DiffusionDefaults {
     /// How a rejected take's faces are made anew.
     #[serde(default, skip_serializing_if = "RepairDefaults::is_default")]
     pub repair: RepairDefaults,
+    /// How LoRAs are trained.
+    #[serde(default, skip_serializing_if = "LoraDefaults::is_default")]
+    pub lora: LoraDefaults,
 }
 
 /// The pictures that a ControlNet follows.
@@ -270,7 +275,7 @@ impl Pack {
         if let Some(fault) = pack.identity.scoring.fault() {
             return Err(bad(fault));
         }
-        if let Some(fault) = pack.diffusion.repair.fault() {
+        if let Some(fault) = pack.diffusion.repair.fault().or_else(|| pack.diffusion.lora.fault()) {
             return Err(bad(fault));
         }
         if pack.diffusion.native_sizes.is_empty() {

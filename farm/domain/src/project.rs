@@ -34,11 +34,22 @@ pub struct Settings {
     pub keyframes_per_second: u32,
     /// Cross-fade between clips.
     pub crossfade: Frames,
+    /// With more pictures of a character than this a LoRA of it is trained by itself; 0 is never.
+    #[serde(skip_serializing_if = "is_default_of_lora")]
+    pub lora_images: u32,
     /// Everything that is random derives from this.
     pub seed: Seed,
     /// By attribute how much it counts in a character's style, where that differs from the pack.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub anchors: BTreeMap<String, f32>,
+}
+
+/// Pictures that a LoRA needs to be trained by itself, unless a project says otherwise.
+const LORA_IMAGES: u32 = 30;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_default_of_lora(images: &u32) -> bool {
+    *images == LORA_IMAGES
 }
 
 impl Default for Settings {
@@ -50,6 +61,7 @@ impl Default for Settings {
             retries: 3,
             keyframes_per_second: 2,
             crossfade: Frames(12),
+            lora_images: LORA_IMAGES,
             seed: Seed(1),
             anchors: BTreeMap::new(),
         }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Box2, Digest, FaceScore, FrameScore, IdentityPrompt, Keyframing, Prompt, Reason, Seed, ShotKey, Verdict};
+use crate::{
+    Box2, Digest, FaceScore, FrameScore, IdentityPrompt, Keyframing, LoraPrompt, Prompt, Reason, Seed, ShotKey, Verdict,
+};
 
 /// How faces are made anew with a pack; what is left out is the default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,6 +114,9 @@ pub struct FaceRepair {
     pub prompt: Prompt,
     /// Whom to show, by a raised weight.
     pub identity: Option<IdentityPrompt>,
+    /// The LoRA that it is made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraPrompt>,
     /// Where the verdict saw the face, by frame, rising. Faces of other frames are found near these.
     pub seen: Vec<FaceAt>,
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::{
-    CalibrationSummary, CalibrationUsed, CameraMove, Decision, Digest, Fps, Frames, Line, Prompt, ReferenceQuality,
-    RepairSpec, Seed, ShotKey, TaskKind, Verdict,
+    CalibrationSummary, CalibrationUsed, CameraMove, Cosine, Decision, Digest, FaceAt, Fps, Frames, Line, LoraProof,
+    LoraRecipe, LoraUsed, Prompt, ReferenceQuality, RepairSpec, Seed, ShotKey, TaskKind, Verdict,
 };
 
 /// What a task is asked to do.
@@ -30,6 +30,12 @@ pub enum Spec {
     Validate(ValidateSpec),
     /// Takes → clips and episode.
     Assemble(AssembleSpec),
+    /// References and accepted takes → pictures that a LoRA is trained on.
+    Collect(CollectSpec),
+    /// Pictures → LoRA.
+    Train(TrainSpec),
+    /// LoRA → what it brings.
+    Prove(ProveSpec),
 }
 
 impl Spec {
@@ -44,6 +50,9 @@ impl Spec {
             Self::Repair(_) => TaskKind::Repair,
             Self::Validate(_) => TaskKind::Validate,
             Self::Assemble(_) => TaskKind::Assemble,
+            Self::Collect(_) => TaskKind::Collect,
+            Self::Train(_) => TaskKind::Train,
+            Self::Prove(_) => TaskKind::Prove,
         }
     }
 
@@ -121,6 +130,22 @@ pub struct GenerateSpec {
     /// The picture whose shapes every keyframe keeps to, for the pack's ControlNet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<Digest>,
+    /// The LoRA that it is generated with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraPrompt>,
+}
+
+/// A LoRA that a picture is generated with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoraPrompt {
+    /// Whose, for messages.
+    pub character: String,
+    /// Its number among the character's.
+    pub number: u32,
+    /// The adapter (safetensors).
+    pub lora: Digest,
+    /// How strongly it acts; 1 as it was trained.
+    pub weight: f32,
 }
 
 /// Whom a generated picture should show.
@@ -193,6 +218,89 @@ pub struct CastMember {
     /// Its own curve; none is the pack's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationUsed>,
+    /// The LoRA in force; none where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraUsed>,
+}
+
+/// Collect: crop faces, compare them, leave out what is double or somebody else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CollectSpec {
+    /// The pack's digest.
+    pub pack: Digest,
+    /// Whom the pictures show.
+    pub character: String,
+    /// The identity profile that faces are compared with.
+    pub profile: Digest,
+    /// (file name, picture) of each reference that may be trained on.
+    pub references: Vec<(String, Digest)>,
+    /// The caption of the references.
+    pub caption: String,
+    /// Accepted takes, oldest first.
+    pub takes: Vec<CollectTake>,
+    /// Cosine to the profile under which a face is somebody else.
+    pub outlier: Cosine,
+    /// Side of a crop, pixels.
+    pub resolution: u32,
+}
+
+/// An accepted take, and where the character is well seen in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CollectTake {
+    /// The take (Matroska).
+    pub take: Digest,
+    /// What it shows.
+    pub caption: String,
+    /// Frames with the character's face, best first.
+    pub faces: Vec<FaceAt>,
+}
+
+/// Train: from pictures to an adapter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainSpec {
+    /// The pack's digest.
+    pub pack: Digest,
+    /// Whose LoRA it becomes.
+    pub character: String,
+    /// The [`LoraDataset`](crate::LoraDataset) (JSON).
+    pub dataset: Digest,
+    /// How.
+    pub recipe: LoraRecipe,
+    /// Beside which identity it is trained, as takes are generated with both.
+    pub identity: IdentityPrompt,
+    /// All noise and every order derive from this.
+    pub seed: Seed,
+}
+
+/// Prove: generate with and without, and score both.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProveSpec {
+    /// The pack's digest.
+    pub pack: Digest,
+    /// Whose LoRA it is.
+    pub character: String,
+    /// The LoRA on trial.
+    pub lora: Digest,
+    /// What is in force; none is the bare model.
+    pub against: Option<LoraUsed>,
+    /// What it was trained on, to tell copies: a [`LoraDataset`](crate::LoraDataset) (JSON).
+    pub dataset: Digest,
+    /// The identity that every picture is generated with, as takes are.
+    pub identity: IdentityPrompt,
+    /// (file name, picture) of references that it was not trained on.
+    pub held_out: Vec<(String, Digest)>,
+    /// The character's own curve; none is the pack's.
+    pub calibration: Option<CalibrationUsed>,
+    /// What is generated, each from every seed.
+    pub prompts: Vec<Prompt>,
+    /// So many seeds.
+    pub seeds: u32,
+    /// All noise derives from this.
+    pub seed: Seed,
+    /// Sampler steps.
+    pub steps: u32,
+    /// Classifier-free guidance scale.
+    pub guidance: f32,
 }
 
 /// Assemble: one clip a shot, and the episode.
@@ -254,6 +362,37 @@ pub enum TaskOutput {
         calibration: Digest,
         /// What it says in short.
         summary: CalibrationSummary,
+    },
+    /// Of a collect task.
+    Dataset {
+        /// The [`LoraDataset`](crate::LoraDataset) (JSON).
+        dataset: Digest,
+        /// Its pictures (PNG).
+        pictures: Vec<Digest>,
+        /// How many of them Greenroom made.
+        generated: u32,
+        /// How many were left out.
+        refused: u32,
+    },
+    /// Of a train task.
+    Lora {
+        /// The adapter (safetensors).
+        lora: Digest,
+        /// (step, loss), smoothed, at most a few hundred points.
+        curve: Vec<(u32, f32)>,
+        /// Pictures made on the way (PNG).
+        samples: Digest,
+        /// Seconds spent by stage, for the report.
+        timings: BTreeMap<String, f64>,
+    },
+    /// Of a prove task.
+    Proof {
+        /// What it brings.
+        proof: LoraProof,
+        /// Pictures without it and with it (PNG).
+        sheet: Digest,
+        /// Seconds spent by stage, for the report.
+        timings: BTreeMap<String, f64>,
     },
     /// What it gave was of a character that has been forgotten.
     Forgotten,

@@ -24,6 +24,12 @@ pub enum TaskKind {
     Validate,
     /// Takes → clips and episode.
     Assemble,
+    /// References and accepted takes → pictures that a LoRA is trained on.
+    Collect,
+    /// Pictures → LoRA.
+    Train,
+    /// LoRA → what it brings.
+    Prove,
 }
 
 impl fmt::Display for TaskKind {
@@ -36,6 +42,9 @@ impl fmt::Display for TaskKind {
             Self::Repair => "repair",
             Self::Validate => "validate",
             Self::Assemble => "assemble",
+            Self::Collect => "collect",
+            Self::Train => "train",
+            Self::Prove => "prove",
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What a change needs to be allowed, said once for every store: each function gets the rows that are there and the new one.
 
-use greenroom_domain::{Character, Event, Forgotten, Job, Project, Task};
+use greenroom_domain::{Character, Event, Forgotten, Job, LoraState, LoraVersion, Project, Task};
 
 use crate::{Expected, Result, StoreError, Unique};
 
@@ -19,7 +19,7 @@ pub fn insert_project(new: &Project, same_id: bool, same_name: bool) -> Result<(
 /// A new revision: `latest` is the character's latest, `namesake` whoever has its name in the project now.
 ///
 /// # Errors
-/// If it is not the next revision, moves to another project, drops a calibration, or takes another character's name.
+/// If it is not the next revision, moves to another project, drops a calibration or a LoRA, or takes another character's name.
 pub fn insert_character(new: &Character, latest: Option<&Character>, namesake: Option<&Character>) -> Result<()> {
     let last = latest.map_or(0, |c| c.revision);
     if new.revision <= last {
@@ -30,8 +30,11 @@ pub fn insert_character(new: &Character, latest: Option<&Character>, namesake: O
         return Err(StoreError::Missing { noun: "character", id });
     }
     if let Some(old) = latest {
-        let carried_on = old.calibrations == new.calibrations;
-        let same = [("project", old.project == new.project), ("calibrations", carried_on)];
+        let same = [
+            ("project", old.project == new.project),
+            ("calibrations", old.calibrations == new.calibrations),
+            ("LoRAs", old.loras == new.loras),
+        ];
         fixed("character", &new.id.to_string(), &same)?;
     }
     match namesake {
@@ -43,7 +46,8 @@ pub fn insert_character(new: &Character, latest: Option<&Character>, namesake: O
 /// The state of a revision that is there as `old`.
 ///
 /// # Errors
-/// If it is not there, or more than its state and its references' qualities differ, new calibrations aside.
+/// If it is not there, or more than its state and its references' qualities differ, new calibrations and LoRAs and which of
+/// these is in force aside.
 pub fn update_character(new: &Character, old: Option<&Character>) -> Result<()> {
     let missing = || missing("character", &format!("{} with revision {}", new.id, new.revision));
     let old = old.ok_or_else(missing)?;
@@ -54,10 +58,22 @@ pub fn update_character(new: &Character, old: Option<&Character>) -> Result<()> 
         ("references", pictures(old) == pictures(new)),
         ("description", old.description == new.description),
         ("calibrations", new.calibrations.starts_with(&old.calibrations)),
+        ("LoRAs", continues(&new.loras, &old.loras)),
         ("consent", old.consent == new.consent),
         ("creation time", old.created == new.created),
     ];
     fixed("character", &new.id.to_string(), &same)
+}
+
+/// Whether every old version is there as it was but for its state, and at most one of each pack's is in force.
+fn continues(new: &[LoraVersion], old: &[LoraVersion]) -> bool {
+    let but_for_state =
+        |old: &LoraVersion, new: &LoraVersion| *old == LoraVersion { state: old.state.clone(), ..new.clone() };
+    let kept = new.len() >= old.len() && old.iter().zip(new).all(|(old, new)| but_for_state(old, new));
+    let active = |version: &&LoraVersion| matches!(version.state, LoraState::Active { .. });
+    let mut packs: Vec<_> = new.iter().filter(active).map(|version| version.pack).collect();
+    packs.sort_unstable();
+    kept && packs.windows(2).all(|pair| pair[0] != pair[1])
 }
 
 /// A new job: `same_request` is the job that answers the same request already.

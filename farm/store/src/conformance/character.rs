@@ -1,6 +1,8 @@
 use super::{Factory, refused, sample};
 use crate::{Batch, Store, StoreError, Unique};
-use greenroom_domain::{Character, CharacterState, Consent, ConsentDocument, Digest, Project, ReferenceQuality};
+use greenroom_domain::{
+    Character, CharacterState, Consent, ConsentDocument, Digest, LoraState, LoraVersion, Project, ReferenceQuality,
+};
 use std::sync::Arc;
 
 /// Characters: revisions, names, and what a profile may change.
@@ -11,6 +13,7 @@ pub async fn characters(make: impl Factory) {
     a_given_up_name_can_be_taken(&make).await;
     a_profile_changes_state_and_qualities_only(&make).await;
     calibrations_are_added_and_never_taken_back(&make).await;
+    one_lora_is_in_force_and_none_is_lost(&make).await;
     a_character_needs_its_project(&make).await;
 }
 
@@ -111,6 +114,22 @@ async fn calibrations_are_added_and_never_taken_back(make: &impl Factory) {
     let forgetful = Batch::new().insert_character(revised(&mara, 2));
     refused!(store, forgetful, StoreError::Fixed { field: "calibrations", .. });
     store.commit(Batch::new().insert_character(revised(&both, 2))).await.unwrap();
+}
+
+async fn one_lora_is_in_force_and_none_is_lost(make: &impl Factory) {
+    let (store, _, mara) = with_mara(make).await;
+    let active = || LoraState::Active { since: sample::at(1) };
+    let retired = || LoraState::Retired { at: sample::at(2), reasons: vec!["replaced".into()] };
+    let with = |loras: Vec<_>| Batch::new().update_character(Character { loras, ..mara.clone() });
+    store.commit(with(vec![sample::lora(1, active())])).await.unwrap();
+    let both = vec![sample::lora(1, active()), sample::lora(2, active())];
+    refused!(store, with(both), StoreError::Fixed { field: "LoRAs", .. });
+    let next = vec![sample::lora(1, retired()), sample::lora(2, active())];
+    store.commit(with(next.clone())).await.unwrap();
+    assert_eq!(store.character(mara.id).await.unwrap().unwrap().loras, next);
+    refused!(store, with(next[1..].to_vec()), StoreError::Fixed { field: "LoRAs", .. });
+    let other = LoraVersion { lora: Digest::of(b"another"), ..next[0].clone() };
+    refused!(store, with(vec![other, next[1].clone()]), StoreError::Fixed { field: "LoRAs", .. });
 }
 
 async fn a_character_needs_its_project(make: &impl Factory) {

@@ -2,8 +2,8 @@
 
 use greenroom_domain::{
     CalibrationRevision, CalibrationSummary, Character, CharacterId, CharacterState, Digest, Event, EventBody,
-    EventSeq, Job, JobId, JobState, LeaseEpoch, Problem, Project, ProjectId, Reference, Settings, Spec, Task, TaskId,
-    TaskKind, TaskOutput, TaskState, Timestamp, WorkerId,
+    EventSeq, Job, JobId, JobState, LeaseEpoch, LoraDefaults, LoraProof, LoraState, LoraVersion, Problem, Project,
+    ProjectId, Reference, Settings, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, WorkerId,
 };
 use std::collections::BTreeSet;
 
@@ -44,6 +44,34 @@ pub fn calibration(number: u32) -> CalibrationRevision {
     CalibrationRevision { number, revision: 1, spec, calibration, summary, created: at(number) }
 }
 
+/// A LoRA of that number in that state.
+#[must_use]
+pub fn lora(number: u32, state: LoraState) -> LoraVersion {
+    let proof = LoraProof {
+        against: None,
+        pictures: 32,
+        before: 0.4,
+        after: 0.6,
+        gain_lower: 0.15,
+        adherence: None,
+        diversity: (0.3, 0.3),
+        copies: 0,
+    };
+    LoraVersion {
+        number,
+        revision: 1,
+        pack: Digest::of(b"pack"),
+        job: JobId::new(at(0), entropy(number)),
+        lora: Digest::of(&number.to_be_bytes()),
+        dataset: Digest::of(b"dataset"),
+        recipe: LoraDefaults::default().low,
+        proof,
+        sheet: Digest::of(b"sheet"),
+        state,
+        created: at(number),
+    }
+}
+
 /// The first revision of a character of that name, being profiled.
 #[must_use]
 pub fn character(project: &Project, n: u32, name: &str) -> Character {
@@ -54,6 +82,7 @@ pub fn character(project: &Project, n: u32, name: &str) -> Character {
         revision: 1,
         references: vec![Reference { name: "front.png".into(), digest: Digest::of(name.as_bytes()), quality: None }],
         description: format!("{name}, with a scar"),
+        loras: vec![],
         consent: None,
         state: CharacterState::Profiling { task: TaskId::new(at(0), entropy(n)) },
         calibrations: vec![],
