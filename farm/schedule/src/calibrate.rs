@@ -81,6 +81,7 @@ mod tests {
             description: String::new(),
             state: CharacterState::Ready { profile, thumbnail: Digest::of(b"t") },
             calibrations: vec![],
+            loras: vec![],
             consent: None,
             created: NOW,
         }

@@ -7,8 +7,8 @@
 
 use greenroom_domain::{
     Breakdown, CalibrateSpec, CastMember, DiffusionDefaults, Digest, FaceRepair, FigureRemoval, Frames, Framing,
-    GenerateSpec, IdentityPrompt, JobId, Keyframing, LeaseEpoch, Pixels, ProfileSpec, Prompt, RepairSpec, Settings,
-    Shot, ShotKey, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp,
+    GenerateSpec, IdentityPrompt, JobId, Keyframing, LeaseEpoch, LoraPrompt, LoraUsed, Pixels, ProfileSpec, Prompt,
+    RepairSpec, Settings, Shot, ShotKey, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +120,7 @@ impl ScriptPlan {
             steps: self.diffusion.steps,
             guidance: self.diffusion.guidance,
             control: shot.control,
+            lora: shown.filter(|_| shot.framing != Framing::Establishing && !several).and_then(|name| self.lora(name)),
         }
     }
 
@@ -131,6 +132,7 @@ impl ScriptPlan {
             character: character.to_owned(),
             prompt: caption(portrait(shot, character)),
             identity: self.identity(character).map(|who| IdentityPrompt { scale: how.identity_scale, ..who }),
+            lora: self.lora(character),
             seen,
         };
         let figure = |(character, seen, beside): (&str, _, _)| FigureRemoval {
@@ -175,6 +177,13 @@ impl ScriptPlan {
         })
     }
 
+    /// The LoRA that was in force at the push: no job mixes versions.
+    fn lora(&self, name: &str) -> Option<LoraPrompt> {
+        let member = self.cast.iter().find(|c| c.character == name)?;
+        let LoraUsed { number, lora } = member.lora.clone()?;
+        Some(LoraPrompt { character: member.character.clone(), number, lora, weight: 1.0 })
+    }
+
     pub(crate) const fn samples() -> u32 {
         SAMPLES
     }
@@ -187,7 +196,7 @@ fn portrait(shot: &Shot, character: &str) -> String {
     caption.unwrap_or(&shot.prompt.positive).clone()
 }
 
-fn blank(id: TaskId, job: JobId, kind: TaskKind, now: Timestamp) -> Task {
+pub(crate) fn blank(id: TaskId, job: JobId, kind: TaskKind, now: Timestamp) -> Task {
     Task {
         id,
         job,
@@ -245,7 +254,12 @@ mod tests {
     fn a_shot_of_two_characters_shows_the_identity_of_each() {
         let mut plan = fixture::plan(1);
         let profile = |name: &str| Digest::of(name.to_lowercase().as_bytes());
-        plan.cast.push(CastMember { character: "TOBIN".into(), profile: profile("TOBIN"), calibration: None });
+        plan.cast.push(CastMember {
+            character: "TOBIN".into(),
+            profile: profile("TOBIN"),
+            calibration: None,
+            lora: None,
+        });
         let shot = &mut plan.breakdown.scenes[0].shots[0];
         let names = ["TOBIN", "MARA"];
         (shot.cast, shot.expected) = (names.map(Into::into).into(), names.map(Into::into).into());

@@ -2,7 +2,7 @@
 
 use greenroom_domain::*;
 
-use crate::{ScriptPlan, compile_profile, compile_script, settle};
+use crate::{Plan, ScriptPlan, compile_profile, compile_script, settle};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_000);
 
@@ -50,9 +50,15 @@ pub(crate) fn plan(shots: u32) -> ScriptPlan {
             negative: String::new(),
             max_characters: 1,
             control: None,
+            lora: LoraDefaults::default(),
             repair: RepairDefaults { seed_noise: 0.05, ..RepairDefaults::default() },
         },
-        cast: vec![CastMember { character: "MARA".into(), profile: Digest::of(b"mara"), calibration: None }],
+        cast: vec![CastMember {
+            character: "MARA".into(),
+            profile: Digest::of(b"mara"),
+            calibration: None,
+            lora: None,
+        }],
         breakdown: Breakdown {
             title: "Hidden".into(),
             scenes: vec![Scene { number: 1, heading, shots: (1..=shots).map(shot).collect() }],
@@ -249,7 +255,8 @@ impl Story {
                 *next_id += 1;
                 TaskId::new(NOW, [*next_id; 10])
             };
-            let next = settle(&self.job, self.is_script.then_some(&self.plan), &self.tasks, NOW, &mut new_id);
+            let plan = self.is_script.then(|| Plan::Script(Box::new(self.plan.clone())));
+            let next = settle(&self.job, plan.as_ref(), &self.tasks, NOW, &mut new_id);
             if next == crate::Next::default() {
                 return;
             }

@@ -4,6 +4,7 @@
 
 mod calibrate;
 mod compile;
+mod lora;
 mod plan;
 mod retry;
 mod settle;
@@ -11,9 +12,10 @@ mod takes;
 
 pub use calibrate::{calibrated, due_calibrations};
 pub use compile::{ScriptPlan, compile_calibrate, compile_profile, compile_script};
+pub use lora::{LoraPlan, compile_lora, deployed, trained, worth_training_on};
 pub use plan::{Action, Held, Holder, Ready, Snapshot, WorkerView, plan};
 pub use retry::{Remedy, retry};
-pub use settle::{Next, settle};
+pub use settle::{Next, Plan, settle};
 pub use takes::{Made, Take, best_take, counts, nearness, takes};
 
 #[cfg(test)]

@@ -96,7 +96,10 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp, silence: Duration) -> Vec<Actio
     let mut actions: Vec<_> = lost.collect();
 
     let mut ready: Vec<_> = snapshot.ready.iter().collect();
-    ready.sort_by_key(|r| (r.task.job, rank(r.task.kind), r.task.shot, r.task.take, r.task.id));
+    // Somebody waits for shots; nobody for a LoRA.
+    ready.sort_by_key(|r| {
+        (is_learning(r.task.kind), r.task.job, rank(r.task.kind), r.task.shot, r.task.take, r.task.id)
+    });
     let mut idle = snapshot.workers.iter().filter(|w| !w.busy).map(|w| w.id);
     for Ready { task, reusable } in ready {
         if let Some(output) = reusable {
@@ -114,8 +117,12 @@ const fn rank(kind: TaskKind) -> u8 {
         TaskKind::Validate => 1,
         TaskKind::Repair => 2,
         TaskKind::Profile | TaskKind::Calibrate => 3,
-        TaskKind::Generate => 4,
+        TaskKind::Generate | TaskKind::Collect | TaskKind::Train | TaskKind::Prove => 4,
     }
+}
+
+const fn is_learning(kind: TaskKind) -> bool {
+    matches!(kind, TaskKind::Collect | TaskKind::Train | TaskKind::Prove)
 }
 
 #[cfg(test)]

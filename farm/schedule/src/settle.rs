@@ -6,7 +6,7 @@ use greenroom_domain::{
 };
 use std::collections::BTreeMap;
 
-use crate::{Remedy, ScriptPlan, best_take, retry, takes};
+use crate::{LoraPlan, Remedy, ScriptPlan, best_take, lora, retry, takes};
 
 /// Changes that follow. Empty where nothing does: settling twice changes nothing twice.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,10 +19,19 @@ pub struct Next {
     pub job: Option<JobState>,
 }
 
-/// Looks at all tasks of a job and says what follows. `plan` is none for jobs that are no scripts (profiles).
+/// What a job was made from, where more follows from it than its first tasks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// A script.
+    Script(Box<ScriptPlan>),
+    /// A character's next LoRA.
+    Lora(Box<LoraPlan>),
+}
+
+/// Looks at all tasks of a job and says what follows. `plan` is none where nothing does (profiles).
 pub fn settle(
     job: &Job,
-    plan: Option<&ScriptPlan>,
+    plan: Option<&Plan>,
     tasks: &[Task],
     now: Timestamp,
     new_id: &mut dyn FnMut() -> TaskId,
@@ -38,13 +47,20 @@ pub fn settle(
         return Next { update, job: Some(JobState::Failed { at: now, problem }), ..Next::default() };
     }
     let mut next = Next::default();
-    if let Some(plan) = plan {
+    let script = if let Some(Plan::Script(plan)) = plan { Some(&**plan) } else { None };
+    if let Some(plan) = script {
         unlock_validations(plan, tasks, now, &mut next);
         try_again(plan, job, tasks, now, new_id, &mut next);
         unlock_assembly(plan, tasks, now, &mut next);
     }
-    if tasks.iter().all(|t| t.state.is_final()) && next.insert.is_empty() {
-        next.job = Some(end(plan, tasks, now));
+    if !tasks.iter().all(|t| t.state.is_final()) {
+        return next;
+    }
+    if let Some(Plan::Lora(plan)) = plan {
+        next = lora::follow(plan, tasks, job.id, now, new_id);
+    }
+    if next.insert.is_empty() {
+        next.job = Some(end(script, tasks, now));
     }
     next
 }
@@ -242,7 +258,8 @@ mod tests {
     fn settling_twice_changes_nothing_twice() {
         let mut story = Story::begin(2);
         story.take("1-1", 1, &rejected(0.3));
-        let next = settle(&story.job, Some(&story.plan), &story.tasks, fixture::NOW, &mut fixture::ids());
+        let plan = Plan::Script(Box::new(story.plan.clone()));
+        let next = settle(&story.job, Some(&plan), &story.tasks, fixture::NOW, &mut fixture::ids());
         assert_eq!(next, Next::default());
     }
 

@@ -49,6 +49,7 @@ mod scenes;
 mod shot_file;
 mod shots;
 mod tone;
+mod trial;
 mod vocabulary;
 mod wardrobe;
 
@@ -57,6 +58,7 @@ pub use caption::{Picture, assemble_prompt};
 pub use decode::decode_script;
 pub use names::names;
 pub use shot_file::parse_shot;
+pub use trial::trial_prompts;
 
 use greenroom_domain::{Fps, Settings};
 
