@@ -37,3 +37,23 @@ impl Timings {
 fn now() -> Instant {
     Instant::now()
 }
+
+/// Says when it is time again.
+#[derive(Debug)]
+pub(crate) struct Every(Duration, Instant);
+
+impl Every {
+    /// For the first time after this long.
+    pub(crate) fn new(span: Duration) -> Self {
+        Self(span, now())
+    }
+
+    /// Whether so long has passed since it last was.
+    pub(crate) fn is_due(&mut self) -> bool {
+        let due = self.1.elapsed() >= self.0;
+        if due {
+            self.1 = now();
+        }
+        due
+    }
+}

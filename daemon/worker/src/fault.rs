@@ -1,10 +1,11 @@
 //! Why a task could not be done, and whether another attempt may help.
 
 use greenroom_artifacts::ArtifactError;
-use greenroom_diffusion::{GenerateError, LoadError};
+use greenroom_diffusion::{AdapterError, GenerateError, LoadError};
 use greenroom_domain::{Problem, ProblemKind, TaskError};
 use greenroom_identity::{ImpostorsError, ModelError, ProfileError, RuntimeError};
 use greenroom_media::MediaError;
+use greenroom_training::{dataset::DatasetError, lora::LoraError, train::TrainError};
 
 /// Why a task could not be done.
 #[derive(Debug)]
@@ -105,5 +106,44 @@ impl From<std::io::Error> for Fault {
 impl From<image::ImageError> for Fault {
     fn from(error: image::ImageError) -> Self {
         Self::for_good(Problem::new(ProblemKind::Internal, "write picture", "PNG", error, "report this as a bug"))
+    }
+}
+
+impl From<LoraError> for Fault {
+    fn from(error: LoraError) -> Self {
+        let remedy = "put another version in force with `greenroom lora deploy`, or train a new one";
+        Self::for_good(Problem::new(ProblemKind::Invalid, "read LoRA", "adapter", error, remedy))
+    }
+}
+
+impl From<AdapterError> for Fault {
+    fn from(error: AdapterError) -> Self {
+        let remedy = "put another version in force with `greenroom lora deploy`, or train a new one";
+        Self::for_good(Problem::new(ProblemKind::Invalid, "put on LoRA", "adapter", error, remedy))
+    }
+}
+
+impl From<DatasetError> for Fault {
+    fn from(error: DatasetError) -> Self {
+        Self::for_good(Problem::invalid("train LoRA", "dataset", error, "give more references of the character"))
+    }
+}
+
+impl From<TrainError> for Fault {
+    fn from(error: TrainError) -> Self {
+        match &error {
+            TrainError::Store { .. } => {
+                let remedy = "make room on the disk that holds the worker's scratch folder";
+                Self::for_now(Problem::new(ProblemKind::Unavailable, "train LoRA", "checkpoint", error, remedy))
+            }
+            TrainError::NotFinite { .. } | TrainError::Memory { .. } => {
+                let remedy = "choose a lower tier, or change the recipe in the pack";
+                Self::for_good(Problem::new(ProblemKind::Conflict, "train LoRA", "training", error, remedy))
+            }
+            _ => {
+                let remedy = "check the pack's recipe, or report this as a bug";
+                Self::for_good(Problem::new(ProblemKind::Internal, "train LoRA", "training", error, remedy))
+            }
+        }
     }
 }

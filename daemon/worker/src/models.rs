@@ -23,6 +23,8 @@ pub(crate) struct Models {
     classifier: Option<AttributeClassifier>,
     diffusion: Option<StableDiffusion>,
     control: Option<Arc<ControlNet>>,
+    /// The LoRA that the generator wears, and its weight.
+    worn: Option<(Digest, f32)>,
 }
 
 impl Models {
@@ -42,6 +44,7 @@ impl Models {
             classifier: None,
             diffusion: None,
             control: None,
+            worn: None,
         })
     }
 
@@ -78,6 +81,31 @@ impl Models {
         self.faces.as_mut().ok_or_else(|| unreachable!("it was opened above"))
     }
 
+    /// The generator, without any LoRA.
+    pub(crate) fn diffusion(&mut self) -> Result<&mut StableDiffusion, Fault> {
+        let worn = self.worn.take();
+        let model = self.generator()?;
+        if worn.is_some() {
+            model.set_adapters(&[])?;
+        }
+        Ok(model)
+    }
+
+    /// The generator with a LoRA, whose file is asked for unless the generator wears it already.
+    pub(crate) fn diffusion_with(
+        &mut self,
+        lora: (Digest, f32),
+        file: impl FnOnce() -> Result<PathBuf, Fault>,
+    ) -> Result<&mut StableDiffusion, Fault> {
+        if self.worn != Some(lora) {
+            let model = self.diffusion()?;
+            let read = greenroom_training::lora::File::read(&file()?, &model.sites())?;
+            model.set_adapters(&[(&read.adapter, f64::from(lora.1))])?;
+            self.worn = Some(lora);
+        }
+        self.generator()
+    }
+
     /// The attribute classifier; none where the pack has none.
     pub(crate) fn classifier(&mut self) -> Result<Option<&mut AttributeClassifier>, Fault> {
         if self.classifier.is_none()
@@ -90,8 +118,7 @@ impl Models {
         Ok(self.classifier.as_mut())
     }
 
-    /// The generator.
-    pub(crate) fn diffusion(&mut self) -> Result<&StableDiffusion, Fault> {
+    fn generator(&mut self) -> Result<&mut StableDiffusion, Fault> {
         if self.diffusion.is_none() {
             use ModelRole::{Index, IpAdapter, Scheduler, TextEncoder, Tokenizer, Unet, Vae};
             for role in [Index, Tokenizer, TextEncoder, Unet, Vae, Scheduler] {
@@ -101,7 +128,7 @@ impl Models {
             let adapter = if adapter { Some(self.checked(IpAdapter)?) } else { None };
             self.diffusion = Some(StableDiffusion::open(&self.folder, adapter.as_deref(), &Device::Cpu)?);
         }
-        self.diffusion.as_ref().ok_or_else(|| unreachable!("it was opened above"))
+        self.diffusion.as_mut().ok_or_else(|| unreachable!("it was opened above"))
     }
 
     /// The generator's ControlNet.
@@ -131,6 +158,11 @@ impl Models {
             embedder: digest(ModelRole::Embedder)?,
             calibration: self.pack.identity.calibration.name.clone(),
         })
+    }
+
+    /// SHA-256 of the generator's UNet, hex: what a LoRA was trained for.
+    pub(crate) fn unet_digest(&self) -> Option<String> {
+        Some(self.pack.files(ModelRole::Unet).next()?.sha256.to_string())
     }
 
     /// Pack name and version, `puppet 1`.

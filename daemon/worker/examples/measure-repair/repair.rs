@@ -153,6 +153,7 @@ fn generate(stage: &Stage, prompt: &Prompt, who: &CastMember, number: usize, rou
         steps: pack.diffusion.steps,
         guidance: pack.diffusion.guidance,
         control: None,
+        lora: None,
     })
 }
 
@@ -176,6 +177,7 @@ fn repair(
         character: character.to_owned(),
         prompt: caption(stage, prompt.close()),
         identity: Some(identity(who, scale)),
+        lora: None,
         seen,
     };
     let figure = |(character, seen, beside): (&str, _, _)| FigureRemoval {

@@ -75,7 +75,7 @@ impl Stage {
         let references = references.iter().map(keep).collect::<Result<_, Fault>>()?;
         let spec = ProfileSpec { pack: self.bench.models.pack.digest(), character: character.clone(), references };
         match self.run(Spec::Profile(spec))? {
-            TaskOutput::Profile { profile, .. } => Ok(CastMember { character, profile, calibration: None }),
+            TaskOutput::Profile { profile, .. } => Ok(CastMember { character, profile, calibration: None, lora: None }),
             other => Err(format!("a profile was asked for, {other:?} came").into()),
         }
     }

@@ -46,7 +46,7 @@ pub(super) fn run(
             let part = (number as f32 + done.step as f32 / done.of as f32) / positions.len() as f32;
             progress(part, &format!("keyframe {} of {}", number + 1, positions.len()))
         };
-        let diffusion = bench.models.diffusion()?;
+        let diffusion = bench.generator(spec.lora.as_ref())?;
         let made = timings.of("keyframes", || diffusion.generate(&request, &mut step))?;
         last = Some(made.latent);
         timings.of("frames", || {
@@ -162,6 +162,7 @@ mod tests {
             steps: 1,
             guidance: 1.0,
             control: None,
+            lora: None,
         }
     }
 

@@ -2,16 +2,20 @@
 
 mod assemble;
 mod calibrate;
+mod collect;
 #[cfg(test)]
 mod doors;
 mod generate;
 mod looks;
 mod profile;
+mod prove;
 mod repair;
+mod train;
 mod validate;
 
 use greenroom_artifacts::ArtifactStore;
-use greenroom_domain::{CharacterCalibration, Digest, Problem, ProblemKind, Spec, TaskOutput};
+use greenroom_diffusion::StableDiffusion;
+use greenroom_domain::{CharacterCalibration, Digest, LoraDataset, LoraPrompt, Problem, ProblemKind, Spec, TaskOutput};
 use greenroom_identity::Profile;
 use image::{RgbImage, codecs::jpeg::JpegEncoder, imageops};
 use std::{
@@ -50,6 +54,9 @@ pub(crate) fn run(bench: &mut Bench, spec: Spec, progress: &mut Progress<'_>) ->
         Spec::Repair(spec) => repair::run(bench, &spec, scratch.path(), progress),
         Spec::Validate(spec) => validate::run(bench, &spec, scratch.path(), progress),
         Spec::Assemble(spec) => assemble::run(bench, &spec, scratch.path(), progress),
+        Spec::Collect(spec) => collect::run(bench, &spec, scratch.path(), progress),
+        Spec::Train(spec) => train::run(bench, &spec, progress),
+        Spec::Prove(spec) => prove::run(bench, &spec, progress),
         Spec::Breakdown { .. } => {
             let cause = "breakdowns are the control plane's own work";
             Err(Problem::new(ProblemKind::Internal, "run task", "breakdown", cause, "report this as a bug").into())
@@ -66,6 +73,9 @@ const PICTURE_LIMIT: u64 = 64 << 20;
 /// A profile of more bytes is none.
 const PROFILE_LIMIT: u64 = 16 << 20;
 
+/// A list of training pictures of more bytes is none.
+const DATASET_LIMIT: u64 = 16 << 20;
+
 /// A calibration of more bytes is none.
 const CALIBRATION_LIMIT: u64 = 1 << 20;
 
@@ -80,6 +90,30 @@ impl Bench {
         serde_json::from_slice(&bytes).map_err(|e| {
             let remedy = "create the character again";
             Problem::new(ProblemKind::Internal, "read profile", digest.to_string(), e, remedy).into()
+        })
+    }
+
+    /// The generator with this LoRA and no other.
+    fn generator(&mut self, lora: Option<&LoraPrompt>) -> Result<&mut StableDiffusion, Fault> {
+        let Some(lora) = lora else { return self.models.diffusion() };
+        let file = self.scratch.join(format!("{}.safetensors", lora.lora));
+        let (artifacts, runtime) = (&self.artifacts, &self.runtime);
+        let fetch = || {
+            runtime.block_on(artifacts.fetch_to(lora.lora, &file))?;
+            Ok(file.clone())
+        };
+        let worn = self.models.diffusion_with((lora.lora, lora.weight), fetch).map(|_| ());
+        // It lies in memory now.
+        let _ = std::fs::remove_file(&file);
+        worn?;
+        self.models.diffusion_with((lora.lora, lora.weight), || Ok(file))
+    }
+
+    fn dataset(&self, digest: Digest) -> Result<LoraDataset, Fault> {
+        let bytes = self.runtime.block_on(self.artifacts.get_bytes(digest, DATASET_LIMIT))?;
+        serde_json::from_slice(&bytes).map_err(|e| {
+            let remedy = "train again";
+            Problem::new(ProblemKind::Internal, "read dataset", digest.to_string(), e, remedy).into()
         })
     }
 

@@ -215,7 +215,7 @@ mod tests {
         let (mara, scale) = (&stage.cast[0], stage.bench.models.pack.diffusion.repair.identity_scale);
         let identity = Some(IdentityPrompt { character: mara.character.clone(), profile: mara.profile, scale });
         let prompt = caption("close shot of a young woman");
-        let face = FaceRepair { character: character.into(), prompt, identity, seen };
+        let face = FaceRepair { character: character.into(), prompt, identity, lora: None, seen };
         let (spec, scratch) = (spec(&stage, old, vec![face], vec![]), tempfile::tempdir().unwrap());
         let made = run(&mut stage.bench, &spec, scratch.path(), &mut go).unwrap();
         let TaskOutput::Take { video, keyframes, .. } = made else { panic!("{made:?}") };

@@ -160,7 +160,7 @@ pub(super) mod tests {
             let spec = ProfileSpec { pack: self.bench.models.pack.digest(), character: name.into(), references };
             match profile::run(&mut self.bench, &spec, &mut go) {
                 Ok(TaskOutput::Profile { profile, .. }) => {
-                    CastMember { character: name.into(), profile, calibration: None }
+                    CastMember { character: name.into(), profile, calibration: None, lora: None }
                 }
                 other => panic!("{other:?}"),
             }

@@ -96,7 +96,8 @@ impl<'a> Artist<'a> {
             identity,
             ..Request::new(&prompt.positive, seed.0, (size, size), spec.steps)
         };
-        Ok(Self { spec, subject, request, diffusion: bench.models.diffusion()? })
+        let lora = if let Subject::Face(face) = subject { face.lora.as_ref() } else { None };
+        Ok(Self { spec, subject, request, diffusion: bench.generator(lora)? })
     }
 
     /// The square around the subject, made anew.
