@@ -3,11 +3,12 @@
 use prost::Message as _;
 use std::{fs, path::Path};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "greenroom/v1/artifact.proto",
     "greenroom/v1/character.proto",
     "greenroom/v1/farm.proto",
     "greenroom/v1/job.proto",
+    "greenroom/v1/lora.proto",
     "greenroom/v1/project.proto",
     "greenroom/worker/v1/worker.proto",
 ];

@@ -1830,7 +1830,7 @@ pub struct Task {
     /// `task_…`.
     #[prost(string, tag = "1")]
     pub uid: ::prost::alloc::string::String,
-    /// `profile`, `calibrate`, `breakdown`, `generate`, `repair`, `validate`, `assemble`.
+    /// `profile`, `calibrate`, `breakdown`, `generate`, `repair`, `validate`, `assemble`, `collect`, `train`, `prove`.
     #[prost(string, tag = "2")]
     pub kind: ::prost::alloc::string::String,
     /// `2-3`, or empty.
@@ -2690,6 +2690,602 @@ pub mod job_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// One trained LoRA of a character.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Lora {
+    /// `projects/{project}/characters/{character}/loras/{number}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// 1, 2, 3 … of this character.
+    #[prost(uint32, tag = "2")]
+    pub number: u32,
+    /// Whether the next takes are generated with it.
+    #[prost(bool, tag = "3")]
+    pub active: bool,
+    /// Why it is not, where it is not.
+    #[prost(string, repeated, tag = "4")]
+    pub reasons: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// SHA-256 of the adapter (safetensors, kohya's names).
+    #[prost(string, tag = "5")]
+    pub digest: ::prost::alloc::string::String,
+    /// SHA-256 of the list of what it was trained on (JSON).
+    #[prost(string, tag = "6")]
+    pub dataset_digest: ::prost::alloc::string::String,
+    /// SHA-256 of pictures with it beside those without it (PNG).
+    #[prost(string, tag = "7")]
+    pub sheet_digest: ::prost::alloc::string::String,
+    /// The character's revision whose references it was trained on.
+    #[prost(uint32, tag = "8")]
+    pub character_revision: u32,
+    /// The job that made it.
+    #[prost(string, tag = "9")]
+    pub job: ::prost::alloc::string::String,
+    /// How it was trained.
+    #[prost(message, optional, tag = "10")]
+    pub recipe: ::core::option::Option<lora::Recipe>,
+    /// What it brings.
+    #[prost(message, optional, tag = "11")]
+    pub proof: ::core::option::Option<lora::Proof>,
+    /// When it was made.
+    #[prost(message, optional, tag = "12")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Nested message and enum types in `Lora`.
+pub mod lora {
+    /// How a LoRA is trained.
+    #[derive(Clone, Copy, PartialEq, ::prost::Message)]
+    pub struct Recipe {
+        /// Rank of the adapters.
+        #[prost(uint32, tag = "1")]
+        pub rank: u32,
+        /// The weights act times alpha / rank.
+        #[prost(float, tag = "2")]
+        pub alpha: f32,
+        /// Optimiser steps.
+        #[prost(uint32, tag = "3")]
+        pub steps: u32,
+        /// Side of a square picture, pixels.
+        #[prost(uint32, tag = "4")]
+        pub resolution: u32,
+        /// AdamW's learning rate.
+        #[prost(double, tag = "5")]
+        pub learning_rate: f64,
+    }
+    /// What a LoRA brings on prompts and seeds that it was not trained on.
+    #[derive(Clone, Copy, PartialEq, ::prost::Message)]
+    pub struct Proof {
+        /// The version that it was compared with; 0 is the bare model.
+        #[prost(uint32, tag = "1")]
+        pub against: u32,
+        /// Prompts times seeds.
+        #[prost(uint32, tag = "2")]
+        pub pictures: u32,
+        /// Mean IDR without it.
+        #[prost(float, tag = "3")]
+        pub before: f32,
+        /// Mean IDR with it.
+        #[prost(float, tag = "4")]
+        pub after: f32,
+        /// Lower end of the 95 % interval of the mean gain.
+        #[prost(float, tag = "5")]
+        pub gain_lower: f32,
+        /// How well captions are followed without it and with it, 0 to 1; unset where the pack cannot tell.
+        #[prost(float, optional, tag = "6")]
+        pub adherence_before: ::core::option::Option<f32>,
+        /// With it.
+        #[prost(float, optional, tag = "7")]
+        pub adherence_after: ::core::option::Option<f32>,
+        /// How much pictures of one prompt differ without it.
+        #[prost(float, tag = "8")]
+        pub diversity_before: f32,
+        /// With it.
+        #[prost(float, tag = "9")]
+        pub diversity_after: f32,
+        /// Pictures that are copies of one it was trained on.
+        #[prost(uint32, tag = "10")]
+        pub copies: u32,
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrainLoraRequest {
+    /// `projects/{project}/characters/{character}`.
+    #[prost(string, tag = "1")]
+    pub character: ::prost::alloc::string::String,
+    /// `low`, `standard`, `high`; empty is the highest that the references allow.
+    #[prost(string, tag = "2")]
+    pub tier: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TrainLoraResponse {
+    /// The job; watch it.
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+    /// False where an equal request had made it before.
+    #[prost(bool, tag = "2")]
+    pub created: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLorasRequest {
+    /// `projects/{project}/characters/{character}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListLorasResponse {
+    /// Oldest first.
+    #[prost(message, repeated, tag = "1")]
+    pub loras: ::prost::alloc::vec::Vec<Lora>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeployLoraRequest {
+    /// `projects/{project}/characters/{character}`.
+    #[prost(string, tag = "1")]
+    pub character: ::prost::alloc::string::String,
+    /// Which version; 0 is none.
+    #[prost(uint32, tag = "2")]
+    pub number: u32,
+}
+/// Generated client implementations.
+pub mod lora_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Trains, shows and deploys LoRAs.
+    #[derive(Debug, Clone)]
+    pub struct LoraServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl LoraServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> LoraServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> LoraServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            LoraServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Makes the job that collects pictures of a character, trains a LoRA on them and proves it. Idempotent: an equal request
+        /// answers with the job that exists. FAILED_PRECONDITION if the character has too few references.
+        pub async fn train_lora(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TrainLoraRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrainLoraResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.LoraService/TrainLora",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.LoraService", "TrainLora"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Every version of a character's LoRAs, oldest first.
+        pub async fn list_loras(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLorasRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLorasResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.LoraService/ListLoras",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.LoraService", "ListLoras"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Puts a version in force, or none. Jobs that were pushed before keep what was in force then.
+        pub async fn deploy_lora(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeployLoraRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLorasResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.LoraService/DeployLora",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.LoraService", "DeployLora"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod lora_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with LoraServiceServer.
+    #[async_trait]
+    pub trait LoraService: std::marker::Send + std::marker::Sync + 'static {
+        /// Makes the job that collects pictures of a character, trains a LoRA on them and proves it. Idempotent: an equal request
+        /// answers with the job that exists. FAILED_PRECONDITION if the character has too few references.
+        async fn train_lora(
+            &self,
+            request: tonic::Request<super::TrainLoraRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrainLoraResponse>,
+            tonic::Status,
+        >;
+        /// Every version of a character's LoRAs, oldest first.
+        async fn list_loras(
+            &self,
+            request: tonic::Request<super::ListLorasRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLorasResponse>,
+            tonic::Status,
+        >;
+        /// Puts a version in force, or none. Jobs that were pushed before keep what was in force then.
+        async fn deploy_lora(
+            &self,
+            request: tonic::Request<super::DeployLoraRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLorasResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Trains, shows and deploys LoRAs.
+    #[derive(Debug)]
+    pub struct LoraServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> LoraServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for LoraServiceServer<T>
+    where
+        T: LoraService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/greenroom.v1.LoraService/TrainLora" => {
+                    #[allow(non_camel_case_types)]
+                    struct TrainLoraSvc<T: LoraService>(pub Arc<T>);
+                    impl<
+                        T: LoraService,
+                    > tonic::server::UnaryService<super::TrainLoraRequest>
+                    for TrainLoraSvc<T> {
+                        type Response = super::TrainLoraResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TrainLoraRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoraService>::train_lora(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TrainLoraSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.LoraService/ListLoras" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLorasSvc<T: LoraService>(pub Arc<T>);
+                    impl<
+                        T: LoraService,
+                    > tonic::server::UnaryService<super::ListLorasRequest>
+                    for ListLorasSvc<T> {
+                        type Response = super::ListLorasResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLorasRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoraService>::list_loras(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLorasSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.LoraService/DeployLora" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeployLoraSvc<T: LoraService>(pub Arc<T>);
+                    impl<
+                        T: LoraService,
+                    > tonic::server::UnaryService<super::DeployLoraRequest>
+                    for DeployLoraSvc<T> {
+                        type Response = super::ListLorasResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeployLoraRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoraService>::deploy_lora(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeployLoraSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for LoraServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "greenroom.v1.LoraService";
+    impl<T> tonic::server::NamedService for LoraServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// One production.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Project {
@@ -2734,6 +3330,9 @@ pub struct Settings {
     /// that are not named count as the pack says.
     #[prost(map = "string, float", tag = "9")]
     pub anchors: ::std::collections::HashMap<::prost::alloc::string::String, f32>,
+    /// With more pictures of a character than this a LoRA of it is trained by itself; 0 is never.
+    #[prost(uint32, optional, tag = "10")]
+    pub lora_images: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateProjectRequest {
