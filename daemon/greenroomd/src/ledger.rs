@@ -6,11 +6,11 @@ use greenroom_domain::{
     CharacterState, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Problem, ProblemKind, Spec, Task,
     TaskError, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, TransitionError, WorkerId,
 };
-use greenroom_schedule::{Next, ScriptPlan, settle};
+use greenroom_schedule::{Next, Plan, settle};
 use greenroom_store::{Batch, Expected, StoreError};
 use thiserror::Error;
 
-use crate::{clock, farm::Farm, push};
+use crate::{clock, farm::Farm, learn, push};
 
 /// Why a change was not made.
 #[derive(Debug, Error)]
@@ -42,7 +42,7 @@ impl LedgerError {
 /// A job with its tasks, being changed.
 struct Work {
     job: Job,
-    plan: Option<ScriptPlan>,
+    plan: Option<Plan>,
     tasks: Vec<Task>,
     seen: Vec<Expected>,
     touched: Vec<bool>,
@@ -146,8 +146,11 @@ impl Farm {
     async fn work_on(&self, id: JobId) -> Result<Work, LedgerError> {
         let job = self.job_of(id).await?;
         let tasks = self.store.tasks(id).await?;
-        let is_script = tasks.iter().any(|t| t.kind == TaskKind::Breakdown);
-        let plan = if is_script { Some(push::load_plan(self, &job).await?) } else { None };
+        let plan = match tasks.first().map(|task| task.kind) {
+            Some(TaskKind::Breakdown) => Some(Plan::Script(Box::new(push::load_plan(self, &job).await?))),
+            Some(TaskKind::Collect) => Some(Plan::Lora(Box::new(learn::load_plan(self, &job).await?))),
+            _ => None,
+        };
         Ok(Work::new(job, plan, tasks))
     }
 
@@ -161,9 +164,10 @@ impl Farm {
     }
 
     async fn write(&self, work: Work, now: Timestamp) -> Result<(), LedgerError> {
-        let changed = match self.profiled(&work.job, &work.tasks).await? {
-            Some(profiled) => Some(profiled),
-            None => self.calibrated(&work, now).await?,
+        let changed = match (&work.plan, self.profiled(&work.job, &work.tasks).await?) {
+            (Some(Plan::Lora(plan)), _) => self.trained(&work, plan, now).await?,
+            (_, Some(profiled)) => Some(profiled),
+            (_, None) => self.calibrated(&work, now).await?,
         };
         let mut batch = Batch { events: work.events, ..Batch::new() };
         for (i, task) in work.tasks.iter().enumerate() {
@@ -187,7 +191,7 @@ impl Farm {
 }
 
 impl Work {
-    fn new(job: Job, plan: Option<ScriptPlan>, tasks: Vec<Task>) -> Self {
+    fn new(job: Job, plan: Option<Plan>, tasks: Vec<Task>) -> Self {
         let seen = tasks.iter().map(Expected::of).collect();
         Self { touched: vec![false; tasks.len()], job, plan, tasks, seen, job_changed: false, events: vec![] }
     }

@@ -7,6 +7,7 @@ mod clock;
 mod dispatch;
 mod farm;
 mod forget;
+mod learn;
 mod ledger;
 mod logs;
 mod packs;

@@ -2,7 +2,7 @@
 
 use greenroom_domain::{
     CalibrationRevision, CalibrationUsed, CastMember, Character, CharacterState, Consent, Digest, Event, EventBody,
-    EventSeq, Job, JobState, Problem, ProblemKind, ProfileSpec, Project, Reference, Task, Timestamp,
+    EventSeq, Job, JobState, LoraUsed, Problem, ProblemKind, ProfileSpec, Project, Reference, Task, Timestamp,
 };
 use greenroom_schedule::{ScriptPlan, compile_profile, compile_script};
 use greenroom_store::{Batch, StoreError, Unique};
@@ -58,7 +58,7 @@ pub(crate) async fn script(
         pack: farm.pack_digest,
         settings: project.settings.clone(),
         diffusion: farm.pack.diffusion.clone(),
-        cast: ready_cast(&characters, &breakdown, clock::now())?,
+        cast: ready_cast(&characters, &breakdown, farm.pack_digest, clock::now())?,
         breakdown,
     };
     let request = put_json(farm, &plan).await?;
@@ -136,7 +136,8 @@ pub(crate) async fn character(
         project: project.id,
         name,
         revision: old.as_ref().map_or(1, |c| c.revision + 1),
-        calibrations: old.map_or_else(Vec::new, |c| c.calibrations),
+        calibrations: old.as_ref().map_or_else(Vec::new, |c| c.calibrations.clone()),
+        loras: old.map_or_else(Vec::new, |c| c.loras),
         references: references.into_iter().map(|(name, digest)| Reference { name, digest, quality: None }).collect(),
         description,
         consent,
@@ -172,7 +173,7 @@ pub(crate) async fn read_plan(farm: &Farm, request: Digest) -> Result<ScriptPlan
     serde_json::from_slice(&bytes).map_err(|e| e.to_string())
 }
 
-async fn insert(
+pub(crate) async fn insert(
     farm: &Farm,
     job: Job,
     tasks: Vec<Task>,
@@ -218,6 +219,7 @@ async fn refuse_forgotten(
 fn ready_cast(
     characters: &[Character],
     breakdown: &greenroom_domain::Breakdown,
+    pack: Digest,
     now: Timestamp,
 ) -> Result<Vec<CastMember>, Problem> {
     let appears = |c: &&Character| breakdown.shots().any(|s| s.cast.contains(&c.name));
@@ -236,7 +238,8 @@ fn ready_cast(
                     |last: &CalibrationRevision| CalibrationUsed { number: last.number, calibration: last.calibration };
                 let own = c.calibration().filter(|last| last.summary.uncalibrated.is_none());
                 let calibration = own.map(used);
-                Ok(CastMember { character: c.name.clone(), profile: *profile, calibration })
+                let lora = c.lora(pack).map(|version| LoraUsed { number: version.number, lora: version.lora });
+                Ok(CastMember { character: c.name.clone(), profile: *profile, calibration, lora })
             }
             CharacterState::Profiling { .. } => Err(Problem::new(
                 ProblemKind::Unavailable,
@@ -266,7 +269,7 @@ fn check_character(name: &str, references: &[(String, Digest)]) -> Result<(), Pr
     }
 }
 
-async fn put_json<T: serde::Serialize>(farm: &Farm, value: &T) -> Result<Digest, Problem> {
+pub(crate) async fn put_json<T: serde::Serialize>(farm: &Farm, value: &T) -> Result<Digest, Problem> {
     let fail = |cause: String| {
         Problem::new(
             ProblemKind::Unavailable,

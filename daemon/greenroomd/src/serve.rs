@@ -25,7 +25,7 @@ use crate::{
     auth::Tokens,
     clock, dispatch,
     farm::Farm,
-    packs, supervise,
+    learn, packs, supervise,
     workers::Workers,
 };
 
@@ -82,6 +82,7 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
     for slot in 0..config.workers {
         tasks.spawn(supervise::run(farm.clone(), config.clone(), url.clone(), slot));
     }
+    tasks.spawn(learn::run(farm.clone()));
     tasks.spawn(sweep(farm.clone()));
     tracing::info!(%url, state = %state.display(), pack = farm.pack.name, "ready");
 

@@ -45,6 +45,7 @@ pub(super) fn project(project: &domain::Project) -> v1::Project {
             retries: Some(s.retries),
             keyframes_per_second: Some(s.keyframes_per_second),
             crossfade_frames: Some(s.crossfade.0 as u32),
+            lora_images: Some(s.lora_images),
             seed: Some(s.seed.0),
             anchors: s.anchors.iter().map(|(name, weight)| (name.clone(), *weight)).collect(),
         }),
@@ -82,11 +83,12 @@ pub(super) fn settings(given: &v1::Settings) -> Result<domain::Settings, Status>
         return bad("crossfade", "a cross-fade lasts at most ten seconds");
     }
     let seed = given.seed.map_or(default.seed, domain::Seed);
+    let lora_images = given.lora_images.unwrap_or(default.lora_images);
     if given.anchors.values().any(|weight| !weight.is_finite() || *weight < 0.0) {
         return bad("anchors", "a weight is a number of 0 or more");
     }
     let anchors = given.anchors.iter().map(|(name, weight)| (name.clone(), *weight)).collect();
-    Ok(domain::Settings { size, fps, gate, retries, keyframes_per_second, crossfade, seed, anchors })
+    Ok(domain::Settings { size, fps, gate, retries, keyframes_per_second, crossfade, lora_images, seed, anchors })
 }
 
 pub(super) fn character(

@@ -27,7 +27,7 @@ impl Api {
         Ok((project, job))
     }
 
-    async fn show_job(&self, project: &Project, job: &Job, whole: bool) -> Result<v1::Job, Status> {
+    pub(super) async fn show_job(&self, project: &Project, job: &Job, whole: bool) -> Result<v1::Job, Status> {
         let tasks = self.0.store.tasks(job.id).await.map_err(store)?;
         Ok(convert::job(&project.name, job, &tasks, whole))
     }

@@ -5,6 +5,7 @@ mod character;
 mod convert;
 mod farm;
 mod job;
+mod lora;
 mod project;
 mod receipt;
 mod status;
@@ -16,7 +17,7 @@ use greenroom_proto::{
     v1::{
         artifact_service_server::ArtifactServiceServer, character_service_server::CharacterServiceServer,
         farm_service_server::FarmServiceServer, job_service_server::JobServiceServer,
-        project_service_server::ProjectServiceServer,
+        lora_service_server::LoraServiceServer, project_service_server::ProjectServiceServer,
     },
     worker_v1::worker_service_server::WorkerServiceServer,
 };
@@ -45,6 +46,7 @@ pub(crate) async fn router(farm: Arc<Farm>, tokens: &Tokens) -> axum::Router {
         .add_service(InterceptedService::new(ProjectServiceServer::new(api()), admin()))
         .add_service(InterceptedService::new(CharacterServiceServer::new(api()), admin()))
         .add_service(InterceptedService::new(JobServiceServer::new(api()), admin()))
+        .add_service(InterceptedService::new(LoraServiceServer::new(api()), admin()))
         .add_service(InterceptedService::new(ArtifactServiceServer::new(api()), admin()))
         .add_service(InterceptedService::new(FarmServiceServer::new(api()), admin()))
         .add_service(InterceptedService::new(WorkerServiceServer::new(api()), Require(tokens.worker.clone())));

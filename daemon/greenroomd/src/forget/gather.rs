@@ -54,6 +54,9 @@ impl Person {
         match &task.spec {
             Some(Spec::Profile(spec)) => self.names.contains(&spec.character),
             Some(Spec::Calibrate(spec)) => self.names.contains(&spec.character),
+            Some(Spec::Collect(spec)) => self.names.contains(&spec.character),
+            Some(Spec::Train(spec)) => self.names.contains(&spec.character),
+            Some(Spec::Prove(spec)) => self.names.contains(&spec.character),
             _ => false,
         }
     }

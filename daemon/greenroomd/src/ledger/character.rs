@@ -3,7 +3,7 @@
 use greenroom_domain::{
     Character, CharacterState, Job, ModelRole, Problem, ProblemKind, Task, TaskKind, TaskOutput, TaskState, Timestamp,
 };
-use greenroom_schedule::{calibrated, compile_calibrate, due_calibrations};
+use greenroom_schedule::{LoraPlan, calibrated, compile_calibrate, due_calibrations, trained};
 
 use super::{LedgerError, Work};
 use crate::{clock, farm::Farm};
@@ -33,6 +33,17 @@ impl Farm {
         }
         let characters = self.store.characters(work.job.project).await?;
         Ok(work.tasks.iter().filter(ended).find_map(|task| calibrated(&characters, self.pack_digest, task, now)))
+    }
+
+    /// The character for which a LoRA's job has just proved one.
+    pub(super) async fn trained(
+        &self,
+        work: &Work,
+        plan: &LoraPlan,
+        now: Timestamp,
+    ) -> Result<Option<Character>, LedgerError> {
+        let character = self.store.character_by_name(work.job.project, &plan.character).await?;
+        Ok(character.and_then(|character| trained(&character, plan, &work.tasks, work.job.id, now)))
     }
 
     /// The character whose profile task has just ended, with its new state.

@@ -7,8 +7,8 @@ mod reliability;
 mod takes;
 
 use greenroom_domain::{
-    CalibrationUsed, CharacterCalibration, Digest, Frames, Job, JobState, Pack, Problem, ProblemKind, Project,
-    Settings, ShotKey, Task, TaskKind, TaskOutput, TaskState, advice,
+    CalibrationUsed, CharacterCalibration, Digest, Frames, Job, JobState, LoraUsed, Pack, Problem, ProblemKind,
+    Project, Settings, ShotKey, Task, TaskKind, TaskOutput, TaskState, advice,
 };
 use greenroom_schedule::{ScriptPlan, best_take, takes as seen_takes};
 use serde::Serialize;
@@ -65,6 +65,9 @@ struct CastUsed {
     /// What that curve is and what it was made from; none too where the artifact is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     curve: Option<CharacterCalibration>,
+    /// The LoRA that its takes were generated with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lora: Option<LoraUsed>,
     /// What the real person allows now.
     #[serde(skip_serializing_if = "Option::is_none")]
     consent: Option<people::ConsentUsed>,
@@ -138,8 +141,9 @@ async fn cast(farm: &Farm, plan: &ScriptPlan) -> Vec<CastUsed> {
             let bytes = farm.artifacts.get_bytes(used.calibration, CALIBRATION_LIMIT).await;
             curve = bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         }
-        let (character, profile, calibration) = (member.character.clone(), member.profile, member.calibration.clone());
-        cast.push(CastUsed { character, profile, calibration, curve, consent: None, forgotten: None });
+        let (character, profile) = (member.character.clone(), member.profile);
+        let (calibration, lora) = (member.calibration.clone(), member.lora.clone());
+        cast.push(CastUsed { character, profile, calibration, curve, lora, consent: None, forgotten: None });
     }
     cast
 }
@@ -201,10 +205,13 @@ fn timings(tasks: &[Task]) -> BTreeMap<String, f64> {
         let inside = match output {
             TaskOutput::Take { timings, .. }
             | TaskOutput::Verdict { timings, .. }
-            | TaskOutput::Episode { timings, .. } => timings,
+            | TaskOutput::Episode { timings, .. }
+            | TaskOutput::Lora { timings, .. }
+            | TaskOutput::Proof { timings, .. } => timings,
             TaskOutput::Profile { .. }
             | TaskOutput::Calibration { .. }
             | TaskOutput::Breakdown { .. }
+            | TaskOutput::Dataset { .. }
             | TaskOutput::Forgotten => continue,
         };
         for (stage, seconds) in inside {

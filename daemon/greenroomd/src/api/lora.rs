@@ -1,0 +1,109 @@
+//! LoRAs.
+
+use greenroom_domain::{Character, LoraState, LoraTier, LoraVersion, Project};
+use greenroom_proto::v1::{self, lora_service_server::LoraService};
+use tonic::{Request, Response, Status};
+
+use super::{
+    Api, convert,
+    status::{invalid, ledger, not_found, store},
+};
+use crate::learn;
+
+impl Api {
+    /// The character of a resource name, with its project.
+    async fn character_of(&self, name: &str) -> Result<(Project, Character), Status> {
+        let project = self.project(name).await?;
+        let id = convert::segment(name, "characters")?.to_uppercase();
+        let character = self.0.store.character_by_name(project.id, &id).await.map_err(store)?;
+        Ok((project, character.ok_or_else(|| not_found("character", &id))?))
+    }
+}
+
+#[tonic::async_trait]
+impl LoraService for Api {
+    async fn train_lora(
+        &self,
+        request: Request<v1::TrainLoraRequest>,
+    ) -> Result<Response<v1::TrainLoraResponse>, Status> {
+        let _pushing = self.0.forgetting.read().await;
+        let request = request.into_inner();
+        let (project, character) = self.character_of(&request.character).await?;
+        let tier = tier(&request.tier)?;
+        let made = learn::train(&self.0, &project, &character, tier).await.map_err(|e| ledger(&e))?;
+        let job = Some(self.show_job(&project, &made.value, true).await?);
+        Ok(Response::new(v1::TrainLoraResponse { job, created: made.created }))
+    }
+
+    async fn list_loras(
+        &self,
+        request: Request<v1::ListLorasRequest>,
+    ) -> Result<Response<v1::ListLorasResponse>, Status> {
+        let (project, character) = self.character_of(&request.into_inner().parent).await?;
+        Ok(Response::new(listed(&project, &character)))
+    }
+
+    async fn deploy_lora(
+        &self,
+        request: Request<v1::DeployLoraRequest>,
+    ) -> Result<Response<v1::ListLorasResponse>, Status> {
+        let request = request.into_inner();
+        let (project, character) = self.character_of(&request.character).await?;
+        let changed = learn::deploy(&self.0, &project, &character.name, request.number).await;
+        Ok(Response::new(listed(&project, &changed.map_err(|e| ledger(&e))?)))
+    }
+}
+
+fn tier(text: &str) -> Result<Option<LoraTier>, Status> {
+    let tiers = [LoraTier::Low, LoraTier::Standard, LoraTier::High];
+    match tiers.into_iter().find(|tier| tier.name() == text) {
+        None if !text.is_empty() => {
+            Err(invalid("train LoRA", text, "there is no such tier", "say low, standard or high"))
+        }
+        tier => Ok(tier),
+    }
+}
+
+fn listed(project: &Project, character: &Character) -> v1::ListLorasResponse {
+    let parent = format!("projects/{}", project.name);
+    v1::ListLorasResponse { loras: character.loras.iter().map(|version| lora(&parent, character, version)).collect() }
+}
+
+fn lora(project: &str, character: &Character, version: &LoraVersion) -> v1::Lora {
+    let (recipe, proof) = (&version.recipe, &version.proof);
+    let (active, reasons) = match &version.state {
+        LoraState::Active { .. } => (true, vec![]),
+        LoraState::Retired { reasons, .. } => (false, reasons.clone()),
+    };
+    v1::Lora {
+        name: format!("{project}/characters/{}/loras/{}", character.name, version.number),
+        number: version.number,
+        active,
+        reasons,
+        digest: version.lora.to_string(),
+        dataset_digest: version.dataset.to_string(),
+        sheet_digest: version.sheet.to_string(),
+        character_revision: version.revision,
+        job: format!("{project}/jobs/{}", version.job),
+        recipe: Some(v1::lora::Recipe {
+            rank: recipe.rank,
+            alpha: recipe.alpha,
+            steps: recipe.steps,
+            resolution: recipe.resolution,
+            learning_rate: recipe.learning_rate,
+        }),
+        proof: Some(v1::lora::Proof {
+            against: proof.against.unwrap_or_default(),
+            pictures: proof.pictures,
+            before: proof.before,
+            after: proof.after,
+            gain_lower: proof.gain_lower,
+            adherence_before: proof.adherence.map(|adherence| adherence.0),
+            adherence_after: proof.adherence.map(|adherence| adherence.1),
+            diversity_before: proof.diversity.0,
+            diversity_after: proof.diversity.1,
+            copies: proof.copies,
+        }),
+        create_time: convert::time(version.created),
+    }
+}

@@ -1,0 +1,219 @@
+//! LoRAs: jobs that train one, by themselves after a film and by hand, and which version is in force.
+
+use greenroom_domain::{
+    CalibrationUsed, Character, CharacterState, CollectTake, Digest, EventBody, EventSeq, Job, JobState, LoraTier,
+    LoraUsed, Problem, ProblemKind, Project, Spec, Task, TaskKind, TaskOutput,
+};
+use greenroom_schedule::{LoraPlan, compile_lora, deployed, worth_training_on};
+use greenroom_store::{Batch, EventScope};
+use greenroom_story::trial_prompts;
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    clock,
+    farm::Farm,
+    ledger::{LedgerError, state_name},
+    push::{self, Pushed},
+};
+
+/// Prompts and seeds of a proof.
+const PROMPTS: usize = 8;
+const SEEDS: u32 = 4;
+/// Jobs of a project that are looked through for accepted takes, the newest.
+const JOBS: usize = 1000;
+/// A plan of more bytes was not written by this daemon.
+const PLAN_LIMIT: u64 = 64 << 20;
+
+/// Looks after every film whether one of its characters has enough pictures by now, until the daemon stops.
+pub(crate) async fn run(farm: Arc<Farm>) {
+    let mut committed = farm.committed.subscribe();
+    let mut seen = *committed.borrow_and_update();
+    loop {
+        tokio::select! {
+            () = farm.stop.cancelled() => return,
+            changed = committed.changed() => if changed.is_err() { return },
+        }
+        let until = *committed.borrow_and_update();
+        if let Err(error) = after(&farm, seen).await {
+            let problem = error.problem();
+            tracing::warn!(%problem, remedy = problem.remedy, "cannot look for characters that could be trained");
+        }
+        seen = until;
+    }
+}
+
+/// Asks for LoRAs of everybody in the films that have ended since.
+async fn after(farm: &Farm, seen: EventSeq) -> Result<(), LedgerError> {
+    for event in farm.store.events(seen, EventScope::All, usize::MAX).await? {
+        let (Some(job), EventBody::JobChanged { state: JobState::Done { .. } | JobState::Draft { .. } }) =
+            (event.job, event.body)
+        else {
+            continue;
+        };
+        let tasks = farm.store.tasks(job).await?;
+        let films = tasks.iter().filter(|task| task.kind == TaskKind::Assemble && task.output().is_some());
+        let Some(project) = farm.store.project(event.project).await?.filter(|_| films.count() > 0) else { continue };
+        let more_than = project.settings.lora_images;
+        for character in farm.store.characters(project.id).await?.iter().filter(|_| more_than > 0) {
+            let ready = matches!(character.state, CharacterState::Ready { .. });
+            if ready && LoraTier::of(character.references.len()).is_some() {
+                by_itself(farm, &project, character, more_than).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes the job that trains a character's next LoRA.
+pub(crate) async fn train(
+    farm: &Farm,
+    project: &Project,
+    character: &Character,
+    tier: Option<LoraTier>,
+) -> Result<Pushed<Job>, LedgerError> {
+    let plan = LoraPlan { tier, ..plan(farm, project, character).await? };
+    push(farm, project, &plan).await
+}
+
+/// The same where a character may have more pictures than the project asks for; only the job can tell how many are alike.
+async fn by_itself(farm: &Farm, project: &Project, character: &Character, more_than: u32) -> Result<(), LedgerError> {
+    let plan = LoraPlan { more_than: Some(more_than), ..plan(farm, project, character).await? };
+    if plan.most_pictures() > more_than as usize {
+        push(farm, project, &plan).await?;
+    }
+    Ok(())
+}
+
+async fn push(farm: &Farm, project: &Project, plan: &LoraPlan) -> Result<Pushed<Job>, LedgerError> {
+    let (now, id) = (clock::now(), clock::new_job());
+    let Some(task) = compile_lora(plan, clock::new_task(), id, now) else {
+        let asked = plan.tier.unwrap_or(LoraTier::Low);
+        let has = plan.references.len();
+        let cause = format!("it has {has} references, tier {} needs {}", asked.name(), asked.references());
+        return Err(refuse(&plan.character, &cause, "give more references of it, or choose a lower tier").into());
+    };
+    let request = push::put_json(farm, plan).await?;
+    let title = format!("{} LoRA", plan.character);
+    let job = Job { id, project: project.id, title, request, state: JobState::Active, created: now };
+    push::insert(farm, job, vec![task], Batch::new(), vec![]).await
+}
+
+/// Puts another of a character's LoRAs in force; 0 is the bare model. In one transaction, so no plan sees half of it.
+pub(crate) async fn deploy(farm: &Farm, project: &Project, name: &str, number: u32) -> Result<Character, LedgerError> {
+    let _turn = farm.writing.lock().await;
+    let character = farm.store.character_by_name(project.id, name).await?;
+    let missing = || {
+        Problem::new(
+            ProblemKind::NotFound,
+            "deploy LoRA",
+            name,
+            "there is no such character",
+            "name one of the project",
+        )
+    };
+    let character = character.ok_or_else(missing)?;
+    let now = clock::now();
+    let changed = deployed(&character, number, now).map_err(|number| {
+        let cause = format!("{name} has no version {number}");
+        Problem::new(ProblemKind::NotFound, "deploy LoRA", name, cause, "look at `greenroom lora list`")
+    })?;
+    if changed != character {
+        let state = state_name(&changed.state).to_owned();
+        let body = EventBody::CharacterChanged { character: changed.id, state };
+        let event = greenroom_domain::Event { seq: EventSeq(0), at: now, project: project.id, job: None, body };
+        farm.commit(Batch::new().update_character(changed.clone()).event(event)).await?;
+    }
+    Ok(changed)
+}
+
+/// The plan that a LoRA's job was made from.
+pub(crate) async fn load_plan(farm: &Farm, job: &Job) -> Result<LoraPlan, Problem> {
+    let read = async {
+        let bytes = farm.artifacts.get_bytes(job.request, PLAN_LIMIT).await.map_err(|e| e.to_string())?;
+        serde_json::from_slice(&bytes).map_err(|e| e.to_string())
+    };
+    read.await.map_err(|cause: String| {
+        let remedy = "restore the artifact folder from a backup, or train again";
+        Problem::new(ProblemKind::Unavailable, "read plan", job.id.to_string(), cause, remedy)
+    })
+}
+
+async fn plan(farm: &Farm, project: &Project, character: &Character) -> Result<LoraPlan, LedgerError> {
+    let CharacterState::Ready { profile, .. } = character.state else {
+        return Err(
+            refuse(&character.name, "its references are not measured", "watch its job until it is ready").into()
+        );
+    };
+    let own = character.calibration().filter(|last| last.summary.uncalibrated.is_none());
+    let pack_curve = &farm.pack.identity.calibration;
+    let curve = own.map_or_else(
+        || pack_curve.clone(),
+        |own| greenroom_domain::Calibration { anchors: own.summary.anchors.clone(), ..pack_curve.clone() },
+    );
+    let diffusion = &farm.pack.diffusion;
+    Ok(LoraPlan {
+        character: character.name.clone(),
+        revision: character.revision,
+        pack: farm.pack_digest,
+        profile,
+        identity_scale: diffusion.identity_scale,
+        calibration: own.map(|own| CalibrationUsed { number: own.number, calibration: own.calibration }),
+        outlier: greenroom_domain::Cosine(curve.lowest_cosine(project.settings.gate)),
+        references: character.references.iter().map(|r| (r.name.clone(), r.digest)).collect(),
+        caption: trial_prompts(&character.description, &farm.pack, 1).remove(0).positive,
+        takes: accepted(farm, project, character, profile).await?,
+        more_than: None,
+        tier: None,
+        recipes: diffusion.lora,
+        against: character.lora(farm.pack_digest).map(|v| LoraUsed { number: v.number, lora: v.lora }),
+        prompts: trial_prompts(&character.description, &farm.pack, PROMPTS),
+        seeds: SEEDS,
+        seed: project.settings.seed,
+        steps: diffusion.steps,
+        guidance: diffusion.guidance,
+    })
+}
+
+/// Accepted takes that show the character alone, as its references are now, oldest first.
+async fn accepted(
+    farm: &Farm,
+    project: &Project,
+    character: &Character,
+    profile: Digest,
+) -> Result<Vec<CollectTake>, LedgerError> {
+    let mut takes: BTreeMap<Digest, CollectTake> = BTreeMap::new();
+    let mut order = Vec::new();
+    let mut jobs = farm.store.jobs(Some(project.id), JOBS).await?;
+    jobs.reverse();
+    for job in jobs {
+        let tasks = farm.store.tasks(job.id).await?;
+        for task in &tasks {
+            let (Some(Spec::Validate(spec)), Some(TaskOutput::Verdict { verdict, .. })) = (&task.spec, task.output())
+            else {
+                continue;
+            };
+            let same = spec.cast.iter().any(|member| member.character == character.name && member.profile == profile);
+            let Some(caption) = caption(&tasks, task).filter(|_| same) else { continue };
+            if let Some(take) = worth_training_on(spec.take, &caption, verdict, &character.name)
+                && takes.insert(spec.take, take).is_none()
+            {
+                order.push(spec.take);
+            }
+        }
+    }
+    Ok(order.into_iter().filter_map(|take| takes.remove(&take)).collect())
+}
+
+/// What a validated take was generated from; of a repair, what its shot was. None where several share the picture.
+fn caption(tasks: &[Task], validate: &Task) -> Option<String> {
+    let of_shot = tasks.iter().filter(|task| task.shot == validate.shot);
+    let prompts = of_shot.filter_map(|task| match &task.spec {
+        Some(Spec::Generate(spec)) if spec.people.is_empty() => Some(&spec.prompt.positive),
+        _ => None,
+    });
+    prompts.last().cloned()
+}
+
+fn refuse(character: &str, cause: &str, remedy: &str) -> Problem {
+    Problem::new(ProblemKind::Conflict, "train LoRA", character, cause, remedy)
+}
