@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 use crate::command::{
-    cancel, character, completions, config as config_command, jobs, pack, project, pull, push, report, run, status,
-    watch,
+    cancel, character, completions, config as config_command, jobs, lora, pack, project, pull, push, report, run,
+    status, watch,
 };
 
 /// Push scripts to a Greenroom farm, watch them being filmed, pull the clips.
@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Run(run::Run),
     Project(project::Project),
     Character(character::Character),
+    Lora(lora::Lora),
     Push(push::Push),
     Watch(watch::Watch),
     Jobs(jobs::Jobs),

@@ -5,6 +5,7 @@ pub(crate) mod character;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod jobs;
+pub(crate) mod lora;
 pub(crate) mod pack;
 pub(crate) mod project;
 pub(crate) mod pull;
@@ -89,6 +90,7 @@ async fn dispatch(command: &Command, context: &Context) -> Ended {
         Command::Pull(command) => command.run(context).await,
         Command::Report(command) => command.run(context).await,
         Command::Status(command) => command.run(context).await,
+        Command::Lora(command) => command.run(context).await,
         Command::Pack(command) => command.run(context).await,
         Command::Config(command) => Ok(command.run(context)),
         Command::Completions(command) => Ok(command.run(context)),

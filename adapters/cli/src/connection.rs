@@ -4,7 +4,7 @@ use greenroom_domain::{Problem, ProblemKind};
 use greenroom_proto::v1::{
     self, artifact_service_client::ArtifactServiceClient, character_service_client::CharacterServiceClient,
     farm_service_client::FarmServiceClient, job_service_client::JobServiceClient,
-    project_service_client::ProjectServiceClient,
+    lora_service_client::LoraServiceClient, project_service_client::ProjectServiceClient,
 };
 use std::{error::Error, path::PathBuf, time::Duration};
 use tonic::{
@@ -105,6 +105,11 @@ impl Farm {
     /// Jobs.
     pub(crate) fn jobs(&self) -> JobServiceClient<Service> {
         JobServiceClient::new(self.service.clone()).max_decoding_message_size(REPORT_BYTES)
+    }
+
+    /// LoRAs.
+    pub(crate) fn loras(&self) -> LoraServiceClient<Service> {
+        LoraServiceClient::new(self.service.clone())
     }
 
     /// Bytes.

@@ -49,6 +49,42 @@ pub(crate) fn character(character: &v1::Character) -> Value {
     })
 }
 
+/// A character's LoRA.
+pub(crate) fn lora(lora: &v1::Lora) -> Value {
+    let (recipe, proof) = (lora.recipe.unwrap_or_default(), lora.proof.unwrap_or_default());
+    json!({
+        "name": lora.name,
+        "number": lora.number,
+        "active": lora.active,
+        "reasons": lora.reasons,
+        "digest": lora.digest,
+        "dataset_digest": lora.dataset_digest,
+        "sheet_digest": lora.sheet_digest,
+        "character_revision": lora.character_revision,
+        "job": lora.job,
+        "recipe": {
+            "rank": recipe.rank,
+            "alpha": float(recipe.alpha),
+            "steps": recipe.steps,
+            "resolution": recipe.resolution,
+            "learning_rate": recipe.learning_rate,
+        },
+        "proof": {
+            "against": proof.against,
+            "pictures": proof.pictures,
+            "before": float(proof.before),
+            "after": float(proof.after),
+            "gain_lower": float(proof.gain_lower),
+            "adherence_before": proof.adherence_before.map(float),
+            "adherence_after": proof.adherence_after.map(float),
+            "diversity_before": float(proof.diversity_before),
+            "diversity_after": float(proof.diversity_after),
+            "copies": proof.copies,
+        },
+        "create_time": lora.create_time.as_ref().map(time),
+    })
+}
+
 /// A character's own curve.
 fn calibration(calibration: &v1::Calibration) -> Value {
     let anchor = |anchor: &v1::calibration::Anchor| json!([float(anchor.cosine), float(anchor.idr)]);

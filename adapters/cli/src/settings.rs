@@ -8,8 +8,8 @@ use std::str::FromStr;
 /// Settings of a project.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SetArgs {
-    /// A setting of the project: size=768x448, fps=24, gate=0.75, retries=3, keyframes_per_second=2, crossfade=12 (frames)
-    /// or seed=1
+    /// A setting of the project: size=768x448, fps=24, gate=0.75, retries=3, keyframes_per_second=2, crossfade=12 (frames),
+    /// lora_images=30 (more pictures of a character than this train a LoRA of it; 0 is never) or seed=1
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<Assignment>,
     /// How much an attribute counts in a character's style, 0 or more: scar=2, hair_colour=1, glasses=0. What is not named counts
@@ -34,10 +34,11 @@ enum Assignment {
     Retries(u32),
     KeyframesPerSecond(u32),
     Crossfade(u32),
+    LoraImages(u32),
     Seed(u64),
 }
 
-const KEYS: &str = "size, fps, gate, retries, keyframes_per_second, crossfade, seed";
+const KEYS: &str = "size, fps, gate, retries, keyframes_per_second, crossfade, lora_images, seed";
 
 impl SetArgs {
     /// On the wire; what was not set stays unset. Of two values for one key the later counts.
@@ -53,6 +54,7 @@ impl SetArgs {
                 Assignment::Retries(count) => settings.retries = Some(*count),
                 Assignment::KeyframesPerSecond(count) => settings.keyframes_per_second = Some(*count),
                 Assignment::Crossfade(frames) => settings.crossfade_frames = Some(*frames),
+                Assignment::LoraImages(count) => settings.lora_images = Some(*count),
                 Assignment::Seed(seed) => settings.seed = Some(*seed),
             }
         }
@@ -74,7 +76,7 @@ pub(crate) fn difference(asked: &v1::Settings, has: &v1::Settings) -> Option<Str
 }
 
 /// Every setting by the name that `--set` uses.
-pub(crate) fn shown(settings: &v1::Settings) -> [(&'static str, Option<String>); 8] {
+pub(crate) fn shown(settings: &v1::Settings) -> [(&'static str, Option<String>); 9] {
     [
         ("size", settings.width.zip(settings.height).map(|(width, height)| format!("{width}x{height}"))),
         ("fps", settings.fps.clone()),
@@ -82,6 +84,7 @@ pub(crate) fn shown(settings: &v1::Settings) -> [(&'static str, Option<String>);
         ("retries", settings.retries.map(|count| count.to_string())),
         ("keyframes_per_second", settings.keyframes_per_second.map(|count| count.to_string())),
         ("crossfade", settings.crossfade_frames.map(|frames| frames.to_string())),
+        ("lora_images", settings.lora_images.map(|count| count.to_string())),
         ("seed", settings.seed.map(|seed| seed.to_string())),
         ("anchors", anchors(settings)),
     ]
@@ -119,6 +122,7 @@ impl FromStr for Assignment {
                 number(value, "a whole number from 2 on", |count| *count >= 2).map(Self::KeyframesPerSecond)
             }
             "crossfade" => number(value, "a whole number of frames", |_| true).map(Self::Crossfade),
+            "lora_images" => number(value, "a whole number of pictures", |_| true).map(Self::LoraImages),
             "seed" => number(value, "a whole number", |_| true).map(Self::Seed),
             _ => Err(format!("there is no setting `{key}`; there are: {KEYS}")),
         }

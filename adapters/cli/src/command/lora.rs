@@ -1,0 +1,232 @@
+//! `greenroom lora`
+
+use clap::{Args, Subcommand, ValueEnum};
+use greenroom_domain::{Digest, Problem};
+use greenroom_proto::v1;
+use serde_json::json;
+use std::path::PathBuf;
+
+use super::{Context, Ended, steps};
+use crate::{
+    connection::Farm,
+    download,
+    failure::Outcome,
+    json,
+    names::{self, ProjectName},
+    summary,
+};
+
+/// Train, compare, deploy and roll back LoRAs: adapters that draw one character better.
+#[derive(Args, Debug)]
+pub(crate) struct Lora {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Train one from a character's references and accepted takes, and put it in force if it is better
+    Train {
+        #[command(flatten)]
+        whose: Whose,
+        /// How hard: low needs 5 references, standard 10, high 20; the highest that there are references for
+        #[arg(long)]
+        tier: Option<Tier>,
+        /// Watch the job until it ends
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Every version, what it brings, and which one is in force
+    List {
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// Put a version in force; jobs that were pushed before keep theirs
+    Deploy {
+        #[command(flatten)]
+        whose: Whose,
+        /// Which version; 0 is none
+        number: u32,
+    },
+    /// Put the version in force that was before this one, or none
+    Rollback {
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// Save a version's adapter, or the pictures of its proof
+    Save {
+        #[command(flatten)]
+        whose: Whose,
+        /// Which version
+        number: u32,
+        /// Where to write it: .safetensors for the adapter, .png for the pictures
+        file: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Whose {
+    /// Which project
+    project: ProjectName,
+    /// Which character
+    name: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Tier {
+    Low,
+    Standard,
+    High,
+}
+
+impl Lora {
+    /// Calls the farm and shows its answer.
+    pub(crate) async fn run(&self, context: &Context) -> Ended {
+        let (farm, output) = (context.farm().await?, &context.output);
+        let loras = match &self.what {
+            What::Train { whose, tier, watch } => {
+                let (job, created) = train(&farm, whose, *tier).await?;
+                if *watch {
+                    let job = steps::watch(&farm, &job.name, output.job()).await?;
+                    let summary = summary::end(&job)?;
+                    output.say(&summary.lines());
+                    return Ok(summary.outcome());
+                }
+                let known = if created { "" } else { " (asked before)" };
+                let line = format!("{}: {}{known}", names::last(&job.name), json::job_state(&job));
+                output.answer(&json!({"job": json::job(&job), "created": created}), &[line]);
+                return Ok(Outcome::Complete);
+            }
+            What::List { whose } => list(&farm, whose).await?,
+            What::Deploy { whose, number } => deploy(&farm, whose, *number).await?,
+            What::Rollback { whose } => {
+                let number = before(&list(&farm, whose).await?, whose)?;
+                deploy(&farm, whose, number).await?
+            }
+            What::Save { whose, number, file } => {
+                let loras = list(&farm, whose).await?;
+                let version = loras.iter().find(|lora| lora.number == *number);
+                let version =
+                    version.ok_or_else(|| whose.refuse("save LoRA", &format!("there is no version {number}")))?;
+                let picture = file.extension().is_some_and(|extension| extension == "png");
+                let digest = if picture { &version.sheet_digest } else { &version.digest };
+                let digest: Digest =
+                    digest.parse().map_err(|_| whose.refuse("save LoRA", "the farm gave no digest"))?;
+                download::save(&farm, &digest, file).await?;
+                let shown = file.display().to_string();
+                output.answer(&json!({"file": shown, "digest": digest.to_string()}), &[format!("saved {shown}")]);
+                return Ok(Outcome::Complete);
+            }
+        };
+        let lines: Vec<_> = loras.iter().flat_map(lines).collect();
+        let none = [format!("{} has no LoRA yet; `greenroom lora train` makes one", self.whose().name.to_uppercase())];
+        output.answer(&loras.iter().map(json::lora).collect(), if lines.is_empty() { &none } else { &lines });
+        Ok(Outcome::Complete)
+    }
+
+    const fn whose(&self) -> &Whose {
+        match &self.what {
+            What::Train { whose, .. }
+            | What::List { whose }
+            | What::Deploy { whose, .. }
+            | What::Rollback { whose }
+            | What::Save { whose, .. } => whose,
+        }
+    }
+}
+
+impl Whose {
+    fn resource(&self) -> String {
+        format!("{}/characters/{}", self.project, self.name.to_uppercase())
+    }
+
+    fn refuse(&self, step: &str, cause: &str) -> Problem {
+        Problem::invalid(step, self.name.to_uppercase(), cause, "look at `greenroom lora list`")
+    }
+}
+
+async fn train(farm: &Farm, whose: &Whose, tier: Option<Tier>) -> Result<(v1::Job, bool), Problem> {
+    let tier = tier.and_then(|tier| Some(tier.to_possible_value()?.get_name().to_owned())).unwrap_or_default();
+    let request = v1::TrainLoraRequest { character: whose.resource(), tier };
+    match farm.loras().train_lora(request).await {
+        Ok(answer) => {
+            let answer = answer.into_inner();
+            Ok((answer.job.unwrap_or_default(), answer.created))
+        }
+        Err(status) => Err(farm.problem(status).await),
+    }
+}
+
+async fn list(farm: &Farm, whose: &Whose) -> Result<Vec<v1::Lora>, Problem> {
+    match farm.loras().list_loras(v1::ListLorasRequest { parent: whose.resource() }).await {
+        Ok(answer) => Ok(answer.into_inner().loras),
+        Err(status) => Err(farm.problem(status).await),
+    }
+}
+
+async fn deploy(farm: &Farm, whose: &Whose, number: u32) -> Result<Vec<v1::Lora>, Problem> {
+    match farm.loras().deploy_lora(v1::DeployLoraRequest { character: whose.resource(), number }).await {
+        Ok(answer) => Ok(answer.into_inner().loras),
+        Err(status) => Err(farm.problem(status).await),
+    }
+}
+
+/// What the version in force took the place of.
+fn before(loras: &[v1::Lora], whose: &Whose) -> Result<u32, Problem> {
+    let active = loras.iter().find(|lora| lora.active);
+    let active = active.ok_or_else(|| whose.refuse("roll back LoRA", "none is in force"))?;
+    Ok(active.proof.as_ref().map_or(0, |proof| proof.against))
+}
+
+/// `2  in force   IDR 0.41 → 0.63 (at least +0.17) on 32 pictures`, and what speaks against it.
+fn lines(lora: &v1::Lora) -> Vec<String> {
+    let state = if lora.active { "in force" } else { "retired" };
+    let (recipe, proof) = (lora.recipe.unwrap_or_default(), lora.proof.unwrap_or_default());
+    let against = if proof.against == 0 { "the bare model".to_owned() } else { format!("version {}", proof.against) };
+    let gain = format!(
+        "IDR {:.2} with {against}, {:.2} with it (gain at least {:+.3}, {} pictures)",
+        proof.before, proof.after, proof.gain_lower, proof.pictures
+    );
+    let how = format!("rank {}, {} steps, {} px", recipe.rank, recipe.steps, recipe.resolution);
+    let mut lines = vec![format!("{:>3}  {state:<8}  {gain}; {how}", lora.number)];
+    lines.extend(lora.reasons.iter().map(|reason| format!("     {reason}")));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(number: u32, against: u32, active: bool) -> v1::Lora {
+        let proof = v1::lora::Proof {
+            against,
+            pictures: 32,
+            before: 0.41,
+            after: 0.63,
+            gain_lower: 0.172,
+            ..Default::default()
+        };
+        let recipe = v1::lora::Recipe { rank: 8, steps: 200, resolution: 128, ..Default::default() };
+        let reasons = if active { vec![] } else { vec!["replaced by version 2".to_owned()] };
+        v1::Lora { number, active, reasons, proof: Some(proof), recipe: Some(recipe), ..Default::default() }
+    }
+
+    #[test]
+    fn versions_are_shown_with_what_they_bring_and_why_they_were_retired() {
+        let shown: Vec<_> = [version(1, 0, false), version(2, 1, true)].iter().flat_map(lines).collect();
+        let expected = [
+            "  1  retired   IDR 0.41 with the bare model, 0.63 with it (gain at least +0.172, 32 pictures); rank 8, 200 steps, 128 px",
+            "     replaced by version 2",
+            "  2  in force  IDR 0.41 with version 1, 0.63 with it (gain at least +0.172, 32 pictures); rank 8, 200 steps, 128 px",
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn rolling_back_goes_to_what_the_version_in_force_was_compared_with() {
+        let whose = Whose { project: "lab".parse().unwrap(), name: "mara".into() };
+        assert_eq!(before(&[version(1, 0, false), version(2, 1, true)], &whose), Ok(1));
+        assert_eq!(before(&[version(1, 0, true)], &whose), Ok(0));
+        assert!(before(&[version(1, 0, false)], &whose).unwrap_err().to_string().contains("none is in force"));
+    }
+}
