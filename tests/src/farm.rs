@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     client::Client,
-    process::{Programs, alive, children, kill_now, until},
+    process::{Programs, alive, children, greenroom, kill_now, until},
     project::Project,
 };
 
@@ -74,6 +74,20 @@ impl Farm {
     #[must_use]
     pub fn address(&self) -> String {
         endpoint(self.state()).unwrap()["address"].as_str().unwrap().to_owned()
+    }
+
+    /// What the command says to its caller and about what went wrong, called with this farm.
+    pub async fn said(&self, arguments: &[&str]) -> String {
+        let (address, token) = (self.address(), self.state().join("admin.token"));
+        let farm = ["--address", &address, "--token-file", token.to_str().unwrap()];
+        let output = greenroom(arguments.iter().copied().chain(farm)).await;
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    }
+
+    /// Whether any file of the farm holds these bytes.
+    #[must_use]
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        holds(self.state(), bytes)
     }
 
     /// The workers' process ids.
@@ -179,4 +193,13 @@ fn log(state: &Path) -> PathBuf {
 
 fn endpoint(state: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(state.join("endpoint.json")).ok()?).ok()
+}
+
+fn holds(folder: &Path, bytes: &[u8]) -> bool {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).any(|path| {
+        if path.is_dir() {
+            return holds(&path, bytes);
+        }
+        fs::read(&path).unwrap().windows(bytes.len()).any(|window| window == bytes)
+    })
 }

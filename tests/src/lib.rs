@@ -14,5 +14,5 @@ pub use farm::{Farm, Options};
 pub use inputs::{
     CLOSE_MARA, CLOSE_TOBIN, PackCopy, cast_folder, digest, golden, noise, png, reference, shot_file, side_by_side,
 };
-pub use process::{Programs, alive, greenroom};
+pub use process::{Programs, alive, greenroom, until};
 pub use project::{Project, Pushed, notes, of_kind};

@@ -90,7 +90,7 @@ pub(crate) fn kill_now(pid: u32) {
 }
 
 /// Asks again and again until there is an answer.
-pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let look = async {
         loop {
             if let Some(answer) = ask().await {

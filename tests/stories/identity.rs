@@ -13,6 +13,7 @@ fn as_judged(report: &Value, shot: usize) -> ValidateSpec {
         character: cast["character"].as_str().unwrap().to_owned(),
         profile: digest(&cast["profile"]),
         calibration: cast.get("calibration").map(|used| serde_json::from_value(used.clone()).unwrap()),
+        lora: cast.get("lora").map(|used| serde_json::from_value(used.clone()).unwrap()),
     };
     let expected: Vec<String> = serde_json::from_value(shot["expected"].clone()).unwrap();
     let prompt = shot["prompt"].as_str().unwrap().to_owned();
@@ -47,7 +48,12 @@ async fn takes_that_were_accepted_are_rejected_once_the_references_are_swapped()
     let swapped = [("MARA", lab.cast_as("MARA", "tobin").await), ("TOBIN", lab.cast_as("TOBIN", "mara").await)];
     let cast = swapped.map(|(name, character)| {
         assert_eq!(character.revision, 2);
-        CastMember { character: name.into(), profile: character.profile_digest.parse().unwrap(), calibration: None }
+        CastMember {
+            character: name.into(),
+            profile: character.profile_digest.parse().unwrap(),
+            calibration: None,
+            lora: None,
+        }
     });
     for (shot, expected, seen) in [(0, "MARA", "TOBIN"), (1, "TOBIN", "MARA")] {
         let spec = as_judged(&report, shot);

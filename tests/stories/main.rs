@@ -10,5 +10,6 @@ mod consent;
 mod crashes;
 mod filming;
 mod identity;
+mod loras;
 mod packs;
 mod refusals;

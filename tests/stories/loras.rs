@@ -1,0 +1,93 @@
+//! A character is learnt from its references, proved, put in force, taken back, and forgotten.
+
+use greenroom_proto::v1;
+use greenroom_tests::{CLOSE_MARA, Farm, Options, PackCopy, Project, cast_folder, shot_file, until};
+use serde_json::Value;
+use std::fs;
+
+/// The pack, with so little training and so few sampler steps that a story does not wait for them.
+fn quick_pack() -> PackCopy {
+    let pack = PackCopy::new();
+    let text = fs::read_to_string(pack.path().join("pack.toml")).unwrap();
+    let quick = text.replace("steps = 150\n", "steps = 3\n").replace("\nsteps = 16\n", "\nsteps = 2\n");
+    assert_eq!(text.len() - quick.len(), 3, "the pack's recipe is not written as expected");
+    pack.replace("pack.toml", quick.as_bytes());
+    pack
+}
+
+/// A farm whose project trains by itself with more pictures than this.
+async fn farm(lora_images: u32) -> (Farm, Project, PackCopy) {
+    let pack = quick_pack();
+    let farm = Farm::start_with(Options { pack: Some(pack.path().to_owned()), ..Options::default() }).await;
+    let settings = v1::Settings { lora_images: Some(lora_images), ..v1::Settings::default() };
+    let lab = farm.project_with("lab", settings).await;
+    (farm, lab, pack)
+}
+
+/// MARA from so many of her pictures.
+async fn mara(farm: &Farm, pictures: usize) {
+    let files: Vec<_> =
+        (1..=pictures).map(|n| cast_folder().join(format!("mara/{n}.png")).display().to_string()).collect();
+    let files = files.iter().map(String::as_str);
+    let create: Vec<_> = ["character", "create", "lab", "MARA"].into_iter().chain(files).collect();
+    let made = farm.said(&create).await;
+    assert!(made.contains("profile ready"), "{made}");
+}
+
+async fn versions(farm: &Farm) -> Vec<Value> {
+    serde_json::from_str(&farm.said(&["lora", "list", "lab", "MARA", "--json"]).await).unwrap()
+}
+
+/// The take of a shot filmed with what is in force now, and whether it had not been asked for before.
+async fn take(lab: &Project) -> (String, bool) {
+    let pushed = lab.push("one.toml", shot_file("One", &[CLOSE_MARA]).as_bytes()).await;
+    let job = lab.ended(&pushed.job.name).await;
+    let (report, _) = lab.report(&job).await;
+    (report["shots"][0]["takes"][0]["video"].as_str().unwrap().to_owned(), pushed.created)
+}
+
+#[tokio::test]
+async fn a_lora_is_trained_proved_deployed_and_rolled_back() {
+    let (farm, lab, _pack) = farm(0).await;
+    mara(&farm, 3).await;
+    let refused = farm.said(&["lora", "train", "lab", "MARA"]).await;
+    assert!(refused.contains("train LoRA: MARA: it has 3 references, tier low needs 5"), "{refused}");
+    mara(&farm, 5).await;
+    let bare = take(&lab).await.0;
+    let told = farm.said(&["lora", "train", "lab", "MARA", "--watch"]).await;
+    assert!(told.contains("MARA LoRA: done"), "{told}");
+    let again = farm.said(&["lora", "train", "lab", "mara"]).await;
+    assert!(again.contains("done (asked before)"), "{again}");
+    let [version] = &versions(&farm).await[..] else { panic!("one version") };
+    assert_eq!(
+        (&version["active"], &version["proof"]["pictures"]),
+        (&false.into(), &32.into()),
+        "three steps teach nothing"
+    );
+    assert!(version["reasons"][0].as_str().unwrap().contains("mean IDR changes by"), "{version}");
+    let deployed = farm.said(&["lora", "deploy", "lab", "MARA", "1"]).await;
+    assert!(deployed.contains("  1  in force"), "{deployed}");
+    let (with, new) = take(&lab).await;
+    assert!(new && with != bare, "another plan, another picture");
+    let back = farm.said(&["lora", "rollback", "lab", "MARA"]).await;
+    assert!(back.contains("taken out of force by hand"), "{back}");
+    assert_eq!(take(&lab).await, (bare, false));
+}
+
+#[tokio::test]
+async fn a_film_with_enough_pictures_trains_by_itself_and_all_of_it_can_be_forgotten() {
+    let (farm, lab, _pack) = farm(3).await;
+    mara(&farm, 5).await;
+    take(&lab).await;
+    until("a LoRA is there", async || versions(&farm).await.pop()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mara.safetensors");
+    let saved = farm.said(&["lora", "save", "lab", "MARA", "1", file.to_str().unwrap()]).await;
+    assert!(saved.contains("saved"), "{saved}");
+    let adapter = fs::read(&file).unwrap();
+    let weights = &adapter[adapter.len() / 2..][..4096];
+    assert!(farm.holds(weights));
+    let told = farm.said(&["character", "forget", "lab", "MARA", "--yes"]).await;
+    assert!(told.contains("verified: nothing of it is left"), "{told}");
+    assert!(!farm.holds(weights));
+}
