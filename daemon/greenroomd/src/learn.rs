@@ -207,11 +207,11 @@ async fn accepted(
 /// What a validated take was generated from; of a repair, what its shot was. None where several share the picture.
 fn caption(tasks: &[Task], validate: &Task) -> Option<String> {
     let of_shot = tasks.iter().filter(|task| task.shot == validate.shot);
-    let prompts = of_shot.filter_map(|task| match &task.spec {
+    let mut prompts = of_shot.filter_map(|task| match &task.spec {
         Some(Spec::Generate(spec)) if spec.people.is_empty() => Some(&spec.prompt.positive),
         _ => None,
     });
-    prompts.last().cloned()
+    prompts.next_back().cloned()
 }
 
 fn refuse(character: &str, cause: &str, remedy: &str) -> Problem {

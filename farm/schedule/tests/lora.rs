@@ -1,4 +1,5 @@
 //! A LoRA from its plan to the version in force, driven by hand.
+#![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
 
 use greenroom_domain::*;
 use greenroom_schedule::{LoraPlan, Plan, compile_lora, deployed, settle, trained, worth_training_on};

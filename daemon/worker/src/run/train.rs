@@ -28,7 +28,7 @@ pub(super) fn run(bench: &mut Bench, spec: &TrainSpec, progress: &mut Progress<'
     let mut timings = Timings::default();
     let dataset = bench.dataset(spec.dataset)?;
     let identity = generate::tokens(bench, &spec.identity)?;
-    let (pictures, caption) = pictures(bench, &dataset, identity.as_ref().map(|tokens| tokens.embedding.clone()))?;
+    let (pictures, caption) = pictures(bench, &dataset, identity.as_ref().map(|tokens| &tokens.embedding[..]))?;
     let recipe = recipe(&spec.recipe, identity.as_ref().map(|tokens| tokens.scale), spec.seed);
     let kept = bench.scratch.join(format!("training-{}.safetensors", Spec::Train(spec.clone()).digest()));
     let (pack, base) = (bench.models.pack.licence.clone(), bench.models.unet_digest());
@@ -50,19 +50,19 @@ pub(super) fn run(bench: &mut Bench, spec: &TrainSpec, progress: &mut Progress<'
     let part = recipe.steps.div_ceil(SAMPLES);
     while !trainer.is_done() {
         if trainer.steps_done().is_multiple_of(part) {
-            samples.push(timings.of("samples", || trainer.sample(&sample))?.picture);
+            samples.push(timings.of("samples", || trainer.sample(&sample).map_err(Fault::from))?.picture);
         }
-        let done = timings.of("steps", || trainer.step())?;
+        let done = timings.of("steps", || trainer.step().map_err(Fault::from))?;
         let message = format!("step {} of {}, loss {:.4}, epoch {}", done.step, done.of, done.loss, done.epoch + 1);
         let stop = progress(done.step as f32 / done.of as f32, &message).is_break();
         if stop || due.is_due() {
-            timings.of("checkpoints", || trainer.checkpoint(&kept))?;
+            timings.of("checkpoints", || trainer.checkpoint(&kept).map_err(Fault::from))?;
         }
         if stop {
             return Err(Fault::cancelled());
         }
     }
-    samples.push(timings.of("samples", || trainer.sample(&sample))?.picture);
+    samples.push(timings.of("samples", || trainer.sample(&sample).map_err(Fault::from))?.picture);
     let (adapter, curve) = (trainer.adapter()?, curve(trainer.losses()));
     drop(trainer);
     let about = About {
@@ -86,13 +86,20 @@ pub(super) fn run(bench: &mut Bench, spec: &TrainSpec, progress: &mut Progress<'
 fn pictures(
     bench: &Bench,
     dataset: &greenroom_domain::LoraDataset,
-    identity: Option<Vec<f32>>,
+    identity: Option<&[f32]>,
 ) -> Result<(Vec<Picture>, String), Fault> {
     let read = |picture: &greenroom_domain::LoraPicture| {
         let origin = if picture.origin.is_generated() { Origin::Generated } else { Origin::Real };
         let image = bench.picture(picture.picture, "training picture")?;
         let caption = picture.caption.clone();
-        Ok(Picture { image, caption, origin, kind: Kind::Character, face: None, identity: identity.clone() })
+        Ok(Picture {
+            image,
+            caption,
+            origin,
+            kind: Kind::Character,
+            face: None,
+            identity: identity.map(<[f32]>::to_vec),
+        })
     };
     let pictures = dataset.pictures.iter().map(read).collect::<Result<Vec<_>, Fault>>()?;
     let caption = pictures.first().map(|picture| picture.caption.clone()).ok_or_else(|| {
