@@ -44,7 +44,7 @@ def swaying(rng: random.Random, seen: Situation, degrees: float, drift: float) -
 def moving(rng: random.Random, who: Identity) -> tuple[Scene, list[Situation]]:
     """Turns from one side to the other and walks through the frame; the expression changes twice."""
     seen, end = (situation(rng, WIDTH, HEIGHT, "close") for _ in range(2))
-    faces = [rng.choice(["neutral", "smiling", "sad", "angry", "surprised"]) for _ in range(3)]
+    faces = rng.sample(["neutral", "smiling", "sad", "angry", "surprised"], 3)
 
     def at(n: int) -> Situation:
         t = (1 - math.cos(math.pi * n / (FRAMES - 1))) / 2
