@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn a_double_is_gone_and_whoever_stays_is_untouched() {
         let mut stage = Stage::new();
-        let old = stage.film(|_| [Some("cast/mara/1.png"), Some("cast/mara/2.png")]);
+        let old = stage.film(|_| [Some("moving/mara"), Some("moving/mara")]);
         let before = stage.judge(old, &["MARA"]);
         let (character, seen, beside) = before.mendable().figures.remove(0);
         let (prompt, stays) = (caption("wide shot, laboratory, day"), beside[0].bbox);
