@@ -93,8 +93,9 @@ impl Provider {
                     Precision::Exact => "f32",
                     Precision::Fast => "bf16",
                 };
+                // Pinned, the one thread of every lane's models would stand on the same core.
                 let config = format!(
-                    r#"{{"CPU":{{"INFERENCE_PRECISION_HINT":"{precision}","INFERENCE_NUM_THREADS":"{threads}","NUM_STREAMS":"1"}}}}"#
+                    r#"{{"CPU":{{"INFERENCE_PRECISION_HINT":"{precision}","INFERENCE_NUM_THREADS":"{threads}","NUM_STREAMS":"1","ENABLE_CPU_PINNING":"NO"}}}}"#
                 );
                 let provider = ep::OpenVINO::default().with_device_type("CPU");
                 Some(provider.with_arbitrary_config("load_config", config).build())
