@@ -16,6 +16,8 @@ pub use likeness::look_alike;
 
 /// From so many real pictures on, at most half may be generated.
 const REAL_ENOUGH: usize = 10;
+/// Why those that are more are left out.
+const TOO_MANY: &str = "more than half would be generated";
 
 /// A picture to train on.
 #[derive(Clone, Debug)]
@@ -123,34 +125,42 @@ pub enum DatasetError {
     },
 }
 
-/// Leaves out what is too small, looks like one before it, is refused, or would make more than half of the pictures generated
-/// ones where there are ten real ones; what is left stands in the order in which it came.
-pub fn sift(
-    pictures: impl IntoIterator<Item = Picture>,
-    refuse: &mut dyn FnMut(&Picture) -> Option<String>,
-) -> (Vec<Picture>, Vec<(Picture, String)>) {
+/// What is left, and what is not with the reason.
+pub type Sifted<T> = (Vec<(Picture, T)>, Vec<(T, String)>);
+
+/// Leaves out what is too small, looks like one before it, or would make more than half of the pictures generated ones where there
+/// are ten real ones; what is left stands in the order in which it came. Each picture comes with whatever names it to the caller.
+pub fn sift<T>(pictures: impl IntoIterator<Item = (Picture, T)>) -> Sifted<T> {
     let (mut kept, mut left_out, mut looks) = (Vec::new(), Vec::new(), Looks::default());
-    for picture in pictures {
-        let digest = digest_of(&picture.image);
-        let reason =
-            too_small(&picture.image).or_else(|| looks.double(&digest, &picture.image)).or_else(|| refuse(&picture));
-        if let Some(reason) = reason {
-            left_out.push((picture, reason));
-        } else {
-            looks.add(&digest, &picture.image);
-            kept.push(picture);
+    for (picture, name) in pictures {
+        match worthless(&picture, &digest_of(&picture.image), &mut looks, &mut |_| None) {
+            Some(reason) => left_out.push((name, reason)),
+            None => kept.push((picture, name)),
         }
     }
-    let real = kept.iter().filter(|picture| picture.origin == Origin::Real).count();
+    let real = kept.iter().filter(|(picture, _)| picture.origin == Origin::Real).count();
     let mut left = if real < REAL_ENOUGH { usize::MAX } else { real };
-    let (kept, too_many): (Vec<_>, Vec<_>) = kept.into_iter().partition(|picture| {
+    let (kept, too_many): (Vec<_>, Vec<_>) = kept.into_iter().partition(|(picture, _)| {
         let fits = picture.origin == Origin::Real || left > 0;
         left -= usize::from(picture.origin == Origin::Generated && fits);
         fits
     });
-    let reason = || "more than half would be generated".to_owned();
-    left_out.extend(too_many.into_iter().map(|picture| (picture, reason())));
+    left_out.extend(too_many.into_iter().map(|(_, name)| (name, TOO_MANY.to_owned())));
     (kept, left_out)
+}
+
+/// Why a picture is not to be trained on; one that is adds its looks to those that were seen.
+fn worthless(
+    picture: &Picture,
+    digest: &str,
+    looks: &mut Looks,
+    refuse: &mut dyn FnMut(&Picture) -> Option<String>,
+) -> Option<String> {
+    let reason = too_small(&picture.image).or_else(|| looks.double(digest, &picture.image)).or_else(|| refuse(picture));
+    if reason.is_none() {
+        looks.add(digest, &picture.image);
+    }
+    reason
 }
 
 impl Dataset {
@@ -169,15 +179,10 @@ impl Dataset {
         for picture in pictures {
             given += usize::from(picture.kind == Kind::Character);
             let digest = digest_of(&picture.image);
-            let reason = too_small(&picture.image)
-                .or_else(|| looks.double(&digest, &picture.image))
-                .or_else(|| refuse(&picture));
-            if let Some(reason) = reason {
-                this.left_out.push(LeftOut { digest, reason });
-                continue;
+            match worthless(&picture, &digest, &mut looks, refuse) {
+                Some(reason) => this.left_out.push(LeftOut { digest, reason }),
+                None => this.add(model, recipe, picture, digest)?,
             }
-            looks.add(&digest, &picture.image);
-            this.add(model, recipe, picture, digest)?;
         }
         this.limit_generated();
         let usable = count(&this.character);
@@ -238,8 +243,7 @@ impl Dataset {
             };
             let (stay, go): (Vec<_>, Vec<_>) = std::mem::take(examples).into_iter().partition(fits);
             *examples = stay;
-            let reason = || "more than half would be generated".to_owned();
-            self.left_out.extend(go.into_iter().map(|e| LeftOut { digest: e.digest, reason: reason() }));
+            self.left_out.extend(go.into_iter().map(|e| LeftOut { digest: e.digest, reason: TOO_MANY.to_owned() }));
         }
         self.character.retain(|_, examples| !examples.is_empty());
     }
