@@ -7,7 +7,7 @@ use greenroom_domain::{
 use greenroom_schedule::{LoraPlan, compile_lora, deployed, worth_training_on};
 use greenroom_store::{Batch, EventScope};
 use greenroom_story::trial_prompts;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     clock,
@@ -34,6 +34,8 @@ pub(crate) async fn run(farm: Arc<Farm>) {
             changed = committed.changed() => if changed.is_err() { return },
         }
         let until = *committed.borrow_and_update();
+        // As a push does: nothing new names a character that is being forgotten.
+        let _pushing = farm.forgetting.read().await;
         if let Err(error) = after(&farm, seen).await {
             let problem = error.problem();
             tracing::warn!(%problem, remedy = problem.remedy, "cannot look for characters that could be trained");
@@ -181,8 +183,7 @@ async fn accepted(
     character: &Character,
     profile: Digest,
 ) -> Result<Vec<CollectTake>, LedgerError> {
-    let mut takes: BTreeMap<Digest, CollectTake> = BTreeMap::new();
-    let mut order = Vec::new();
+    let (mut takes, mut known) = (Vec::new(), BTreeSet::new());
     let mut jobs = farm.store.jobs(Some(project.id), JOBS).await?;
     jobs.reverse();
     for job in jobs {
@@ -195,13 +196,13 @@ async fn accepted(
             let same = spec.cast.iter().any(|member| member.character == character.name && member.profile == profile);
             let Some(caption) = caption(&tasks, task).filter(|_| same) else { continue };
             if let Some(take) = worth_training_on(spec.take, &caption, verdict, &character.name)
-                && takes.insert(spec.take, take).is_none()
+                && known.insert(spec.take)
             {
-                order.push(spec.take);
+                takes.push(take);
             }
         }
     }
-    Ok(order.into_iter().filter_map(|take| takes.remove(&take)).collect())
+    Ok(takes)
 }
 
 /// What a validated take was generated from; of a repair, what its shot was. None where several share the picture.
