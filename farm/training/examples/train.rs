@@ -82,6 +82,7 @@ fn read(given: &[Given]) -> Result<Vec<Picture>, Fault> {
             kind: Kind::Character,
             face: Some(Face { x0: *x0, y0: *y0, x1: *x1, y1: *y1 }),
             identity: None,
+            views: vec![],
         })),
     };
     given.iter().filter_map(|given| picture(given).transpose()).collect()

@@ -2,17 +2,19 @@
 
 mod crop;
 mod likeness;
+mod view;
 
 use candle_core::Tensor;
 use greenroom_diffusion::{GenerateError, StableDiffusion};
 use image::RgbImage;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::recipe::Recipe;
 pub use crop::{Crop, Face};
 use likeness::Looks;
 pub use likeness::look_alike;
+pub use view::View;
 
 /// From so many real pictures on, at most half may be generated.
 const REAL_ENOUGH: usize = 10;
@@ -34,6 +36,8 @@ pub struct Picture {
     pub face: Option<Face>,
     /// A face embedding of length 1, for training beside an IP-Adapter.
     pub identity: Option<Vec<f32>>,
+    /// Frames that it is set into, each an example of its own; none: it is cropped, around its face if that is known.
+    pub views: Vec<View>,
 }
 
 /// Where a picture comes from.
@@ -181,7 +185,7 @@ impl Dataset {
             let digest = digest_of(&picture.image);
             match worthless(&picture, &digest, &mut looks, refuse) {
                 Some(reason) => this.left_out.push(LeftOut { digest, reason }),
-                None => this.add(model, recipe, picture, digest)?,
+                None => this.add(model, recipe, &picture, &digest)?,
             }
         }
         this.limit_generated();
@@ -204,22 +208,35 @@ impl Dataset {
         &mut self,
         model: &StableDiffusion,
         recipe: &Recipe,
-        picture: Picture,
-        digest: String,
+        picture: &Picture,
+        digest: &str,
     ) -> Result<(), DatasetError> {
-        let crop = Crop::choose(picture.image.dimensions(), picture.face, recipe);
-        let failed = |source| DatasetError::Encode { digest: digest.clone(), source: Box::new(source) };
-        let latent = model.encode(&crop.cut(&picture.image)).map_err(failed)?.tensor().detach();
+        let Picture { image, caption, views, .. } = picture;
+        if views.is_empty() {
+            let crop = Crop::choose(image.dimensions(), picture.face, recipe);
+            return self.encode(model, picture, (crop.cut(image), caption, crop.sizes(image.dimensions())), digest);
+        }
+        views.iter().try_for_each(|view| {
+            let (width, height) = (view.frame.0 as f32, view.frame.1 as f32);
+            let sizes = [height, width, 0.0, 0.0, height, width];
+            self.encode(model, picture, (view.show(image), &view.caption, sizes), digest)
+        })
+    }
+
+    /// Adds what a picture is trained as: pixels, caption, and where they lay in it.
+    fn encode(
+        &mut self,
+        model: &StableDiffusion,
+        picture: &Picture,
+        (pixels, caption, sizes): (RgbImage, &str, [f32; 6]),
+        digest: &str,
+    ) -> Result<(), DatasetError> {
+        let failed = |source| DatasetError::Encode { digest: digest.to_owned(), source: Box::new(source) };
+        let latent = model.encode(&pixels).map_err(failed)?.tensor().detach();
         let buckets = if picture.kind == Kind::Character { &mut self.character } else { &mut self.class };
         let shape = (latent.dims()[2], latent.dims()[3]);
-        let example = Example {
-            latent,
-            caption: picture.caption,
-            origin: picture.origin,
-            sizes: crop.sizes(picture.image.dimensions()),
-            identity: picture.identity,
-            digest,
-        };
+        let (caption, digest, identity) = (caption.to_owned(), digest.to_owned(), picture.identity.clone());
+        let example = Example { latent, caption, origin: picture.origin, sizes, identity, digest };
         buckets.entry(shape).or_default().push(example);
         Ok(())
     }
@@ -227,7 +244,9 @@ impl Dataset {
     /// From ten real pictures on, no more generated than real ones; those that came last go.
     fn limit_generated(&mut self) {
         let of = |origin| move |example: &&Example| example.origin == origin;
-        let real = self.character.values().flatten().filter(of(Origin::Real)).count();
+        let real: BTreeSet<&str> =
+            self.character.values().flatten().filter(of(Origin::Real)).map(|example| &example.digest[..]).collect();
+        let real = real.len();
         if real < REAL_ENOUGH {
             return;
         }
@@ -260,8 +279,9 @@ impl Dataset {
     }
 }
 
+/// Pictures, each once in however many frames it stands.
 fn count(buckets: &Buckets) -> usize {
-    buckets.values().map(Vec::len).sum()
+    buckets.values().flatten().map(|example| &example.digest).collect::<BTreeSet<_>>().len()
 }
 
 fn digest_of(image: &RgbImage) -> String {

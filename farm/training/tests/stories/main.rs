@@ -45,6 +45,7 @@ fn picture(number: u32, caption: &str) -> Picture {
         kind: Kind::Character,
         face: None,
         identity: None,
+        views: vec![],
     }
 }
 
