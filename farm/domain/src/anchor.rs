@@ -54,26 +54,25 @@ impl Anchor {
     }
 }
 
-/// What a caption asks a character to wear, by attribute: the labels of worn attributes in the parts of the caption (between
-/// commas) that speak of clothes. A part does if it names such a label that no other attribute has, so `black short hair` is
-/// hair although there are black shirts.
+/// What a caption asks beside who is seen, by attribute: the labels of worn attributes in the parts of the caption (between commas)
+/// that speak of clothes, and those of attributes that nobody keeps, an expression or a place. A part speaks of clothes if it names
+/// a worn label that no other attribute has, so `black short hair` is hair although there are black shirts.
 #[must_use]
 pub fn asked(
     caption: &str,
     anchors: &BTreeMap<String, Anchor>,
     labels: &BTreeMap<String, Vec<String>>,
 ) -> BTreeMap<String, String> {
-    let is_worn = |name: &str| anchors.get(name).is_some_and(|anchor| anchor.worn);
     let mut asked = BTreeMap::new();
     for part in caption.split(',') {
-        let named: Vec<(&String, &String)> = labels
-            .iter()
-            .filter(|(name, _)| is_worn(name))
-            .filter_map(|(name, all)| Some((name, all.iter().find(|label| says(part, label))?)))
-            .collect();
-        if named.iter().any(|(name, label)| own(name, label, labels)) {
-            asked.extend(named.into_iter().map(|(name, label)| (name.clone(), label.clone())));
-        }
+        let named = labels.iter().filter_map(|(name, all)| Some((name, all.iter().find(|label| says(part, label))?)));
+        let (worn, rest): (Vec<_>, Vec<_>) = named
+            .filter(|(name, _)| anchors.get(*name).is_none_or(|anchor| anchor.worn))
+            .partition(|(name, _)| anchors.contains_key(*name));
+        let own = |(name, label): &(&String, &String)| own(name, label, labels);
+        let worn = if worn.iter().any(own) { worn } else { vec![] };
+        let named = worn.into_iter().chain(rest.into_iter().filter(own));
+        asked.extend(named.map(|(name, label)| (name.clone(), label.clone())));
     }
     asked
 }
@@ -130,6 +129,16 @@ mod tests {
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(asked_by(caption), [pair("garment", "coat"), pair("garment_colour", "blue")]);
         assert_eq!(asked_by("close shot, suit"), [pair("garment", "suit")]);
+    }
+
+    #[test]
+    fn what_nobody_keeps_is_asked_for_and_hair_is_not() {
+        let mut labels = labels();
+        labels.insert("place".into(), vec!["city".into(), "forest".into()]);
+        labels.insert("hair_style".into(), vec!["short".into()]);
+        let anchors = BTreeMap::from(["hair_colour", "hair_style"].map(|name| (name.to_owned(), anchor(None, false))));
+        let asked = asked("medium shot, red short hair, forest", &anchors, &labels);
+        assert_eq!(asked, BTreeMap::from([("place".to_owned(), "forest".to_owned())]));
     }
 
     #[test]
