@@ -68,6 +68,7 @@ pub(crate) fn lora(lora: &v1::Lora) -> Value {
             "steps": recipe.steps,
             "resolution": recipe.resolution,
             "learning_rate": recipe.learning_rate,
+            "convolutions": recipe.convolutions,
         },
         "proof": {
             "against": proof.against,
@@ -80,6 +81,9 @@ pub(crate) fn lora(lora: &v1::Lora) -> Value {
             "diversity_before": float(proof.diversity_before),
             "diversity_after": float(proof.diversity_after),
             "copies": proof.copies,
+            "accepted_before": proof.accepted_before,
+            "accepted_after": proof.accepted_after,
+            "text_alone": proof.text_alone.map(float),
         },
         "create_time": lora.create_time.as_ref().map(time),
     })

@@ -6,7 +6,7 @@ use greenroom_domain::{
 };
 use greenroom_schedule::{LoraPlan, compile_lora, deployed, worth_training_on};
 use greenroom_store::{Batch, EventScope};
-use greenroom_story::trial_prompts;
+use greenroom_story::{portrait_captions, trial_prompts};
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
@@ -72,8 +72,9 @@ pub(crate) async fn train(
     project: &Project,
     character: &Character,
     tier: Option<LoraTier>,
+    text_alone: bool,
 ) -> Result<Pushed<Job>, LedgerError> {
-    let plan = LoraPlan { tier, ..plan(farm, project, character).await? };
+    let plan = LoraPlan { tier, text_alone, ..plan(farm, project, character).await? };
     push(farm, project, &plan).await
 }
 
@@ -160,9 +161,10 @@ async fn plan(farm: &Farm, project: &Project, character: &Character) -> Result<L
         profile,
         identity_scale: diffusion.identity_scale,
         calibration: own.map(|own| CalibrationUsed { number: own.number, calibration: own.calibration }),
+        gate: project.settings.gate,
         outlier: greenroom_domain::Cosine(curve.lowest_cosine(project.settings.gate)),
         references: character.references.iter().map(|r| (r.name.clone(), r.digest)).collect(),
-        caption: trial_prompts(&character.description, &farm.pack, 1).remove(0).positive,
+        captions: portrait_captions(&character.description, &farm.pack),
         takes: accepted(farm, project, character, profile).await?,
         more_than: None,
         tier: None,
@@ -173,6 +175,7 @@ async fn plan(farm: &Farm, project: &Project, character: &Character) -> Result<L
         seed: project.settings.seed,
         steps: diffusion.steps,
         guidance: diffusion.guidance,
+        text_alone: false,
     })
 }
 

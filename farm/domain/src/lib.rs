@@ -46,7 +46,7 @@ pub use job::{Job, JobState, ShotOutcome};
 pub use looks::{AnchorScore, Looks, Repeat, StyleScore};
 pub use lora::{
     LORA_HALF_FROM, LoraDataset, LoraDefaults, LoraOrigin, LoraPicture, LoraProof, LoraRecipe, LoraState, LoraTier,
-    LoraUsed, LoraVersion,
+    LoraUsed, LoraVersion, LoraViews,
 };
 pub use onnx::OnnxKind;
 pub use pack::{

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, JobId, Timestamp};
+use crate::{Digest, Framing, JobId, Timestamp};
 
 /// One trained LoRA of a character. Numbers grow by one and nothing is ever taken back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,6 +79,32 @@ pub struct LoraRecipe {
     pub learning_rate: f64,
     /// Share of pictures whose caption is left out, 0 to 1.
     pub caption_dropout: f32,
+    /// Whether the UNet's convolutions are adapted too (LoCon): of a model with little attention they know most of a face.
+    #[serde(default)]
+    pub convolutions: bool,
+    /// Weight of the identity tokens beside which it is trained, 0 to 2; none is that of takes. With less of them the LoRA learns
+    /// more of the character itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_scale: Option<f32>,
+    /// At which sizes references are set into frames of a take's shape; none of them: they are cropped around the face.
+    #[serde(default, skip_serializing_if = "LoraViews::is_none")]
+    pub views: LoraViews,
+}
+
+/// Share of a take's height that a reference fills, by the framing it is captioned with, above 0 to 1. What is beside it goes on as
+/// at its edge. So a model that draws people small learns from large pictures how they look when they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoraViews {
+    /// Captioned as close.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub close: Option<f32>,
+    /// Captioned as medium.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medium: Option<f32>,
+    /// Captioned as wide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wide: Option<f32>,
 }
 
 /// A pack's recipes by tier; what is left out is the default.
@@ -152,7 +178,8 @@ impl LoraOrigin {
     }
 }
 
-/// What a LoRA brings beside what was in force before: the mean over held-out prompts and seeds, equal ones for both.
+/// What a LoRA brings beside what was in force before, over held-out prompts and seeds, equal ones for both. The gate judges each
+/// picture as a take of one frame; one in which it does not find the character, or finds it twice, has IDR 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoraProof {
     /// Number of the version that it was compared with; none is the bare model.
@@ -160,12 +187,18 @@ pub struct LoraProof {
     pub against: Option<u32>,
     /// Prompts times seeds.
     pub pictures: u32,
-    /// Mean IDR without it, a picture without a face counting as 0.
+    /// Mean IDR without it.
     pub before: f32,
     /// Mean IDR with it.
     pub after: f32,
     /// Lower end of the 95 % interval of the mean gain (bootstrap over prompts and seeds).
     pub gain_lower: f32,
+    /// Pictures that the gate accepts, without it and with it.
+    #[serde(default)]
+    pub accepted: (u32, u32),
+    /// Mean IDR where the caption alone says who it is, without LoRA and identity tokens; none where that was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_alone: Option<f32>,
     /// How well pictures show what their captions ask for, without it and with it, 0 to 1; none where the pack cannot tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adherence: Option<(f32, f32)>,
@@ -210,6 +243,19 @@ impl LoraTier {
     }
 }
 
+impl LoraViews {
+    /// Framings and heights, the largest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<(Framing, f32)> {
+        let all = [(Framing::Close, self.close), (Framing::Medium, self.medium), (Framing::Wide, self.wide)];
+        all.into_iter().filter_map(|(framing, height)| Some((framing, height?))).collect()
+    }
+
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl LoraDefaults {
     /// The recipe of a tier.
     #[must_use]
@@ -247,6 +293,11 @@ impl LoraRecipe {
             (!(64..=2048).contains(&self.resolution), "resolution must be from 64 to 2048"),
             (!(self.learning_rate > 0.0 && self.learning_rate < 1.0), "learning_rate must be above 0 and under 1"),
             (!(0.0..1.0).contains(&self.caption_dropout), "caption_dropout must be from 0 to under 1"),
+            (
+                self.identity_scale.is_some_and(|scale| !(0.0..=2.0).contains(&scale)),
+                "identity_scale must be from 0 to 2",
+            ),
+            (self.views.list().iter().any(|(_, height)| !(0.1..=1.0).contains(height)), "views must be from 0.1 to 1"),
         ];
         wrong.into_iter().find_map(|(wrong, why)| wrong.then_some(why))
     }
@@ -263,6 +314,9 @@ impl Default for LoraDefaults {
             resolution: 512,
             learning_rate: 1e-4,
             caption_dropout: 0.05,
+            convolutions: false,
+            identity_scale: None,
+            views: LoraViews::default(),
         };
         Self {
             low: LoraRecipe { rank: 8, alpha: 4.0, steps: 1000, ..standard },
@@ -315,6 +369,8 @@ mod tests {
         before: 0.40,
         after: 0.60,
         gain_lower: 0.15,
+        accepted: (10, 20),
+        text_alone: None,
         adherence: Some((0.80, 0.80)),
         diversity: (0.30, 0.29),
         copies: 0,

@@ -6,9 +6,9 @@
 //! ```
 
 use greenroom_domain::{
-    CalibrationUsed, Character, CollectSpec, CollectTake, Cosine, Digest, FaceAt, FrameScore, IdentityPrompt, JobId,
-    LORA_HALF_FROM, LoraDefaults, LoraProof, LoraState, LoraTier, LoraUsed, LoraVersion, Prompt, ProveSpec, Seed, Spec,
-    Task, TaskId, TaskKind, TaskOutput, Timestamp, TrainSpec, Verdict,
+    CalibrationUsed, Character, CollectSpec, CollectTake, Cosine, Digest, FaceAt, FrameScore, Framing, IdentityPrompt,
+    JobId, LORA_HALF_FROM, LoraDefaults, LoraProof, LoraState, LoraTier, LoraUsed, LoraVersion, Prompt, ProveSpec,
+    Seed, Spec, Task, TaskId, TaskKind, TaskOutput, Timestamp, TrainSpec, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,12 +29,14 @@ pub struct LoraPlan {
     pub identity_scale: f32,
     /// The character's own curve; none is the pack's.
     pub calibration: Option<CalibrationUsed>,
+    /// The IDR that a picture needs to be accepted, 0 to 1.
+    pub gate: f32,
     /// The cosine that the gate asks for: a face that is less alike is not trained on.
     pub outlier: Cosine,
     /// Every reference, (file name, picture).
     pub references: Vec<(String, Digest)>,
-    /// The caption of a picture of the character from near.
-    pub caption: String,
+    /// Captions of references by framing, the nearest first.
+    pub captions: Vec<(Framing, String)>,
     /// Accepted takes with the character, oldest first.
     pub takes: Vec<CollectTake>,
     /// Training starts by itself with more pictures than this; none where a person has asked for it.
@@ -55,6 +57,9 @@ pub struct LoraPlan {
     pub steps: u32,
     /// Guidance of the proof.
     pub guidance: f32,
+    /// Whether the proof also tells what the caption alone reaches.
+    #[serde(default)]
+    pub text_alone: bool,
 }
 
 /// One in so many references is kept for scoring, at least one.
@@ -103,7 +108,7 @@ impl LoraPlan {
             character: self.character.clone(),
             profile: self.profile,
             references: self.trained_on(),
-            caption: self.caption.clone(),
+            caption: self.captions.first().map_or_else(String::new, |(_, caption)| caption.clone()),
             takes: self.takes.clone(),
             outlier: self.outlier,
             resolution: self.recipes.recipe(tier).resolution,
@@ -124,11 +129,13 @@ impl LoraPlan {
             identity: self.identity(),
             held_out: self.held_out(),
             calibration: self.calibration.clone(),
+            gate: self.gate,
             prompts: self.prompts.clone(),
             seeds: self.seeds,
             seed: self.seed.derive("proof", 0),
             steps: self.steps,
             guidance: self.guidance,
+            text_alone: self.text_alone,
         }
     }
 }
@@ -181,8 +188,8 @@ fn train(plan: &LoraPlan, dataset: Digest, pictures: usize) -> Option<Spec> {
     let enough = plan.more_than.is_none_or(|more_than| pictures > more_than as usize);
     let tier = plan.tier().filter(|_| enough)?;
     let (recipe, seed) = (*plan.recipes.recipe(tier), plan.seed.derive("lora", 0));
-    let identity = plan.identity();
-    Some(Spec::Train(TrainSpec { pack: plan.pack, character: plan.character.clone(), dataset, recipe, identity, seed }))
+    let (character, captions, identity) = (plan.character.clone(), plan.captions.clone(), plan.identity());
+    Some(Spec::Train(TrainSpec { pack: plan.pack, character, dataset, recipe, captions, identity, seed }))
 }
 
 /// What a LoRA's job makes of its character once the proof is there: a version more, in force if nothing speaks against it. None

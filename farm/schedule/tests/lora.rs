@@ -14,9 +14,10 @@ fn plan(references: usize) -> LoraPlan {
         profile: Digest::of(b"profile"),
         identity_scale: 1.0,
         calibration: None,
+        gate: 0.75,
         outlier: Cosine(0.6),
         references: (0..references).map(|n| (format!("{n}.png"), Digest::of(&[n as u8]))).collect(),
-        caption: "close shot of a woman".into(),
+        captions: vec![(Framing::Close, "close shot of a woman".into())],
         takes: vec![],
         more_than: None,
         tier: None,
@@ -27,6 +28,7 @@ fn plan(references: usize) -> LoraPlan {
         seed: Seed(1),
         steps: 16,
         guidance: 2.5,
+        text_alone: false,
     }
 }
 
@@ -52,6 +54,8 @@ const GOOD: LoraProof = LoraProof {
     before: 0.4,
     after: 0.6,
     gain_lower: 0.1,
+    accepted: (10, 20),
+    text_alone: None,
     adherence: None,
     diversity: (0.3, 0.3),
     copies: 0,

@@ -58,7 +58,7 @@ pub use caption::{Picture, assemble_prompt};
 pub use decode::decode_script;
 pub use names::names;
 pub use shot_file::parse_shot;
-pub use trial::trial_prompts;
+pub use trial::{portrait_captions, trial_prompts};
 
 use greenroom_domain::{Fps, Settings};
 

@@ -4,6 +4,18 @@ use greenroom_domain::{Framing, Heading, Pack, Prompt, Setting, SlotScope, TimeO
 
 use crate::caption::{Picture, assemble_prompt};
 
+/// Captions of a character alone by framing, that say nothing of where and in which mood it is: what a reference shows.
+#[must_use]
+pub fn portrait_captions(description: &str, pack: &Pack) -> Vec<(Framing, String)> {
+    let heading = Heading { text: String::new(), setting: Setting::Unsaid, place: String::new(), time: TimeOfDay::Day };
+    let caption = |framing| {
+        let picture =
+            Picture { framing, person: Some(description), clothing: &[], prose: "", heading: &heading, scene: "" };
+        (framing, assemble_prompt(&picture, pack).positive)
+    };
+    [Framing::Close, Framing::Medium, Framing::Wide].map(caption).into()
+}
+
 /// So many captions of a character alone, each another mixture of framing, place, time and what a shot can say besides (a face's
 /// expression, say), all in the pack's words. They do not depend on any script, so trials of a character can be compared.
 #[must_use]

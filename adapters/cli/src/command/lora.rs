@@ -32,6 +32,9 @@ enum What {
         /// How hard: low needs 5 references, standard 10, high 20; the highest that there are references for
         #[arg(long)]
         tier: Option<Tier>,
+        /// Also prove it against the caption alone, to see what identity tokens and LoRA bring together
+        #[arg(long)]
+        text_alone: bool,
         /// Watch the job until it ends
         #[arg(long)]
         watch: bool,
@@ -84,12 +87,17 @@ impl Lora {
     pub(crate) async fn run(&self, context: &Context) -> Ended {
         let (farm, output) = (context.farm().await?, &context.output);
         let loras = match &self.what {
-            What::Train { whose, tier, watch } => {
-                let (job, created) = train(&farm, whose, *tier).await?;
+            What::Train { whose, tier, text_alone, watch } => {
+                let tier =
+                    tier.and_then(|tier| Some(tier.to_possible_value()?.get_name().to_owned())).unwrap_or_default();
+                let character = whose.resource();
+                let request = v1::TrainLoraRequest { character: character.clone(), tier, text_alone: *text_alone };
+                let (job, created) = train(&farm, request).await?;
                 if *watch {
                     let job = steps::watch(&farm, &job.name, output.job()).await?;
                     let summary = summary::end(&job)?;
                     output.say(&summary.lines());
+                    output.say(&of_job(&list(&farm, &character).await?, &job.name));
                     return Ok(summary.outcome());
                 }
                 let known = if created { "" } else { " (asked before)" };
@@ -97,14 +105,14 @@ impl Lora {
                 output.answer(&json!({"job": json::job(&job), "created": created}), &[line]);
                 return Ok(Outcome::Complete);
             }
-            What::List { whose } => list(&farm, whose).await?,
+            What::List { whose } => list(&farm, &whose.resource()).await?,
             What::Deploy { whose, number } => deploy(&farm, whose, *number).await?,
             What::Rollback { whose } => {
-                let number = before(&list(&farm, whose).await?, whose)?;
+                let number = before(&list(&farm, &whose.resource()).await?, whose)?;
                 deploy(&farm, whose, number).await?
             }
             What::Save { whose, number, file } => {
-                let loras = list(&farm, whose).await?;
+                let loras = list(&farm, &whose.resource()).await?;
                 let version = loras.iter().find(|lora| lora.number == *number);
                 let version =
                     version.ok_or_else(|| whose.refuse("save LoRA", &format!("there is no version {number}")))?;
@@ -145,9 +153,8 @@ impl Whose {
     }
 }
 
-async fn train(farm: &Farm, whose: &Whose, tier: Option<Tier>) -> Result<(v1::Job, bool), Problem> {
-    let tier = tier.and_then(|tier| Some(tier.to_possible_value()?.get_name().to_owned())).unwrap_or_default();
-    let request = v1::TrainLoraRequest { character: whose.resource(), tier };
+/// Makes the job that trains a LoRA, or finds the equal one, which is told by false.
+pub(super) async fn train(farm: &Farm, request: v1::TrainLoraRequest) -> Result<(v1::Job, bool), Problem> {
     match farm.loras().train_lora(request).await {
         Ok(answer) => {
             let answer = answer.into_inner();
@@ -157,11 +164,21 @@ async fn train(farm: &Farm, whose: &Whose, tier: Option<Tier>) -> Result<(v1::Jo
     }
 }
 
-async fn list(farm: &Farm, whose: &Whose) -> Result<Vec<v1::Lora>, Problem> {
-    match farm.loras().list_loras(v1::ListLorasRequest { parent: whose.resource() }).await {
+/// Every version of a character.
+pub(super) async fn list(farm: &Farm, character: &str) -> Result<Vec<v1::Lora>, Problem> {
+    match farm.loras().list_loras(v1::ListLorasRequest { parent: character.to_owned() }).await {
         Ok(answer) => Ok(answer.into_inner().loras),
         Err(status) => Err(farm.problem(status).await),
     }
+}
+
+/// The version that a job made, in lines; why there is none where it trained nothing.
+pub(super) fn of_job(loras: &[v1::Lora], job: &str) -> Vec<String> {
+    let made = loras.iter().find(|lora| lora.job == job);
+    made.map_or_else(
+        || vec!["  nothing was trained: too few pictures were left, `greenroom report` says why".into()],
+        lines,
+    )
 }
 
 async fn deploy(farm: &Farm, whose: &Whose, number: u32) -> Result<Vec<v1::Lora>, Problem> {
@@ -178,7 +195,7 @@ fn before(loras: &[v1::Lora], whose: &Whose) -> Result<u32, Problem> {
     Ok(active.proof.as_ref().map_or(0, |proof| proof.against))
 }
 
-/// `2  in force   IDR 0.41 → 0.63 (at least +0.17) on 32 pictures`, and what speaks against it.
+/// `2  in force   IDR 0.41 with the bare model, 0.63 with it …`, and what speaks against it.
 fn lines(lora: &v1::Lora) -> Vec<String> {
     let state = if lora.active { "in force" } else { "retired" };
     let (recipe, proof) = (lora.recipe.unwrap_or_default(), lora.proof.unwrap_or_default());
@@ -187,8 +204,9 @@ fn lines(lora: &v1::Lora) -> Vec<String> {
         "IDR {:.2} with {against}, {:.2} with it (gain at least {:+.3}, {} pictures)",
         proof.before, proof.after, proof.gain_lower, proof.pictures
     );
+    let text = proof.text_alone.map_or_else(String::new, |text| format!(", {text:.2} by caption alone"));
     let how = format!("rank {}, {} steps, {} px", recipe.rank, recipe.steps, recipe.resolution);
-    let mut lines = vec![format!("{:>3}  {state:<8}  {gain}; {how}", lora.number)];
+    let mut lines = vec![format!("{:>3}  {state:<8}  {gain}{text}; {how}", lora.number)];
     lines.extend(lora.reasons.iter().map(|reason| format!("     {reason}")));
     lines
 }

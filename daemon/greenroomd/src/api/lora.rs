@@ -30,7 +30,8 @@ impl LoraService for Api {
         let request = request.into_inner();
         let (project, character) = self.character_of(&request.character).await?;
         let tier = tier(&request.tier)?;
-        let made = learn::train(&self.0, &project, &character, tier).await.map_err(|e| ledger(&e))?;
+        let made =
+            learn::train(&self.0, &project, &character, tier, request.text_alone).await.map_err(|e| ledger(&e))?;
         let job = Some(self.show_job(&project, &made.value, true).await?);
         Ok(Response::new(v1::TrainLoraResponse { job, created: made.created }))
     }
@@ -91,6 +92,7 @@ fn lora(project: &str, character: &Character, version: &LoraVersion) -> v1::Lora
             steps: recipe.steps,
             resolution: recipe.resolution,
             learning_rate: recipe.learning_rate,
+            convolutions: recipe.convolutions,
         }),
         proof: Some(v1::lora::Proof {
             against: proof.against.unwrap_or_default(),
@@ -103,6 +105,9 @@ fn lora(project: &str, character: &Character, version: &LoraVersion) -> v1::Lora
             diversity_before: proof.diversity.0,
             diversity_after: proof.diversity.1,
             copies: proof.copies,
+            text_alone: proof.text_alone,
+            accepted_before: proof.accepted.0,
+            accepted_after: proof.accepted.1,
         }),
         create_time: convert::time(version.created),
     }

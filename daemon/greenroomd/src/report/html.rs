@@ -15,14 +15,26 @@ const STYLE: &str = include_str!("style.css");
 const THUMBNAIL_LIMIT: u64 = 1 << 20;
 
 /// Thumbnails as data URLs by digest. One that is gone is left out: the page is still useful.
-pub(super) async fn thumbnails(farm: &Farm, report: &Report) -> BTreeMap<Digest, String> {
+pub(super) async fn thumbnails(farm: &Farm, pictures: impl Iterator<Item = Digest>) -> BTreeMap<Digest, String> {
     let mut urls = BTreeMap::new();
-    for take in report.shots.iter().flat_map(|s| &s.takes) {
-        if let Ok(bytes) = farm.artifacts.get_bytes(take.thumbnail, THUMBNAIL_LIMIT).await {
-            urls.insert(take.thumbnail, format!("data:image/png;base64,{}", BASE64_STANDARD.encode(&bytes)));
+    for picture in pictures {
+        if let Ok(bytes) = farm.artifacts.get_bytes(picture, THUMBNAIL_LIMIT).await {
+            urls.insert(picture, format!("data:image/png;base64,{}", BASE64_STANDARD.encode(&bytes)));
         }
     }
     urls
+}
+
+/// The head of every page.
+pub(super) fn head(title: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            title { (title) " – Greenroom report" }
+            style { (PreEscaped(STYLE)) }
+        }
+    }
 }
 
 /// The whole page.
@@ -32,12 +44,7 @@ pub(super) fn page(report: &Report, thumbnails: &BTreeMap<Digest, String>, defau
     html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (report.title) " – Greenroom report" }
-                style { (PreEscaped(STYLE)) }
-            }
+            (head(&report.title))
             body {
                 header {
                     h1 { (report.title) }
@@ -58,7 +65,7 @@ pub(super) fn page(report: &Report, thumbnails: &BTreeMap<Digest, String>, defau
                 @for shot in &report.shots { (shot_section(report, shot, thumbnails)) }
                 (reliability::section(report, default))
                 (people::section(&report.cast))
-                section { h2 { "Where the time went" } (timings(report)) }
+                section { h2 { "Where the time went" } (timings(&report.timings)) }
                 section { h2 { "What made it" } (provenance(report)) }
             }
         }
@@ -182,11 +189,12 @@ fn plot(verdict: &Verdict, gate: f32) -> String {
     svg
 }
 
-fn timings(report: &Report) -> Markup {
-    let total: f64 = report.timings.iter().filter(|(stage, _)| !stage.contains('/')).map(|(_, s)| s).sum();
+/// Seconds by stage, with bars.
+pub(super) fn timings(timings: &BTreeMap<String, f64>) -> Markup {
+    let total: f64 = timings.iter().filter(|(stage, _)| !stage.contains('/')).map(|(_, s)| s).sum();
     html! {
         table {
-            @for (stage, seconds) in &report.timings {
+            @for (stage, seconds) in timings {
                 @let inner = stage.split_once('/');
                 tr {
                     td.(if inner.is_some() { "inner" } else { "outer" }) { (inner.map_or(stage.as_str(), |(_, name)| name)) }

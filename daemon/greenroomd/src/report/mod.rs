@@ -2,6 +2,7 @@
 
 mod html;
 mod looks;
+mod lora;
 mod people;
 mod reliability;
 mod takes;
@@ -102,7 +103,7 @@ struct EpisodeReport {
     seconds: f64,
 }
 
-/// Reads the report of a script's job that has ended with an episode.
+/// Reads the report of a job that has ended: of a script's, or of a LoRA's.
 pub(crate) async fn build(farm: &Farm, project: &Project, job: &Job) -> Result<Built, LedgerError> {
     let unready = |cause: &str, remedy: &str| {
         Problem::new(ProblemKind::Conflict, "read report", job.id.to_string(), cause, remedy)
@@ -118,15 +119,19 @@ pub(crate) async fn build(farm: &Farm, project: &Project, job: &Job) -> Result<B
         JobState::Cancelled { .. } => return Err(unready("the job was cancelled", "push the script again").into()),
     }
     let tasks = farm.store.tasks(job.id).await?;
+    if tasks.iter().any(|t| t.kind == TaskKind::Collect) {
+        return lora::build(farm, project, job, &tasks).await;
+    }
     if !tasks.iter().any(|t| t.kind == TaskKind::Breakdown) {
-        return Err(unready("a profile job makes no episode", "ask for a script's job").into());
+        return Err(unready("a profile job makes nothing to report", "ask for a script's job, or a LoRA's").into());
     }
     let plan = push::load_plan(farm, job).await?;
     let mut cast = cast(farm, &plan).await;
     people::add(farm, project, &mut cast).await?;
     let report = report(project, job, &farm.pack, &plan, &tasks, cast);
     let files = files(&tasks, &report.shots);
-    let thumbnails = html::thumbnails(farm, &report).await;
+    let pictures = report.shots.iter().flat_map(|shot| &shot.takes).map(|take| take.thumbnail);
+    let thumbnails = html::thumbnails(farm, pictures).await;
     let json = serde_json::to_string_pretty(&report)
         .map_err(|e| Problem::new(ProblemKind::Internal, "write report", &job.title, e, "report this as a bug"))?;
     Ok(Built { json, html: html::page(&report, &thumbnails, &farm.pack.identity.calibration), files })

@@ -85,7 +85,7 @@ fn cut(
     let image = Crop::choose(picture.dimensions(), Some(around), &recipe).cut(picture);
     let origin = if seen.is_some() { Origin::Generated } else { Origin::Real };
     let caption = caption.to_owned();
-    Ok(Ok(Picture { image, caption, origin, kind: Kind::Character, face: None, identity: None }))
+    Ok(Ok(Picture { image, caption, origin, kind: Kind::Character, face: None, identity: None, views: vec![] }))
 }
 
 /// Sides of training pictures are multiples of this.

@@ -1,11 +1,13 @@
 //! Pictures → LoRA. A training that was cut off goes on where its last checkpoint was.
 
 use greenroom_diffusion::Request;
-use greenroom_domain::{LoraRecipe, Problem, ProblemKind, Seed, Spec, TaskOutput, TrainSpec};
+use greenroom_domain::{
+    Framing, LoraDataset, LoraPicture, LoraRecipe, Problem, ProblemKind, Seed, Spec, TaskOutput, TrainSpec,
+};
 use greenroom_training::{
-    dataset::{Dataset, Kind, Origin, Picture},
+    dataset::{Dataset, Kind, Origin, Picture, View},
     lora::{About, File, Naming, Precision},
-    recipe::Recipe,
+    recipe::{Recipe, Schedule},
     train::Trainer,
 };
 use image::{RgbImage, imageops};
@@ -28,18 +30,18 @@ pub(super) fn run(bench: &mut Bench, spec: &TrainSpec, progress: &mut Progress<'
     let mut timings = Timings::default();
     let dataset = bench.dataset(spec.dataset)?;
     let identity = generate::tokens(bench, &spec.identity)?;
-    let (pictures, caption) = pictures(bench, &dataset, identity.as_ref().map(|tokens| &tokens.embedding[..]))?;
-    let recipe = recipe(&spec.recipe, identity.as_ref().map(|tokens| tokens.scale), spec.seed);
+    let (pictures, caption) = pictures(bench, spec, &dataset, identity.as_ref().map(|tokens| &tokens.embedding[..]))?;
+    let scale = identity.as_ref().map(|tokens| spec.recipe.identity_scale.unwrap_or(tokens.scale));
+    let recipe = recipe(&spec.recipe, scale, spec.seed);
     let kept = bench.scratch.join(format!("training-{}.safetensors", Spec::Train(spec.clone()).digest()));
     let (pack, base) = (bench.models.pack.licence.clone(), bench.models.unet_digest());
-    let (steps, guidance) = (bench.models.pack.diffusion.steps, bench.models.pack.diffusion.guidance);
+    let how = &bench.models.pack.diffusion;
+    let (steps, guidance, size) = (how.steps, how.guidance, how.native_sizes[0]);
     let model = bench.models.diffusion()?;
     let (sites, prediction) = (model.sites(), model.prediction());
     let data = timings.of("encode", || Dataset::build(model, &recipe, pictures, &mut |_| None))?;
     let (counts, data_digest) = (data.counts(), data.digest.clone());
-    let side = recipe.resolution;
-    let sample =
-        Request { guidance, identity, ..Request::new(caption, spec.seed.derive("sample", 0).0, (side, side), steps) };
+    let sample = Request { guidance, identity, ..Request::new(caption, spec.seed.derive("sample", 0).0, size, steps) };
     let mut trainer = Trainer::new(model, recipe.clone(), data)?;
     if kept.is_file()
         && let Err(error) = trainer.resume(&kept)
@@ -85,11 +87,14 @@ pub(super) fn run(bench: &mut Bench, spec: &TrainSpec, progress: &mut Progress<'
 /// The dataset's pictures, and a caption to draw samples by.
 fn pictures(
     bench: &Bench,
-    dataset: &greenroom_domain::LoraDataset,
+    spec: &TrainSpec,
+    dataset: &LoraDataset,
     identity: Option<&[f32]>,
 ) -> Result<(Vec<Picture>, String), Fault> {
-    let read = |picture: &greenroom_domain::LoraPicture| {
+    let read = |(number, picture): (usize, &LoraPicture)| {
         let origin = if picture.origin.is_generated() { Origin::Generated } else { Origin::Real };
+        // Takes are frames already.
+        let views = if origin == Origin::Real { views(bench, spec, number) } else { vec![] };
         let image = bench.picture(picture.picture, "training picture")?;
         let caption = picture.caption.clone();
         Ok(Picture {
@@ -99,14 +104,29 @@ fn pictures(
             kind: Kind::Character,
             face: None,
             identity: identity.map(<[f32]>::to_vec),
+            views,
         })
     };
-    let pictures = dataset.pictures.iter().map(read).collect::<Result<Vec<_>, Fault>>()?;
+    let pictures = dataset.pictures.iter().enumerate().map(read).collect::<Result<Vec<_>, Fault>>()?;
     let caption = pictures.first().map(|picture| picture.caption.clone()).ok_or_else(|| {
         let remedy = "give more references of the character";
         Problem::new(ProblemKind::Invalid, "train LoRA", &dataset.character, "there is no picture to train on", remedy)
     })?;
     Ok((pictures, caption))
+}
+
+/// The frames that a reference is set into, each at another place of its own.
+fn views(bench: &Bench, spec: &TrainSpec, number: usize) -> Vec<View> {
+    let frame = bench.models.pack.diffusion.native_sizes[0];
+    let wanted = spec.recipe.views.list();
+    let count = wanted.len();
+    let view = |(n, (framing, height)): (usize, (Framing, f32))| {
+        let caption = spec.captions.iter().find(|(other, _)| *other == framing)?.1.clone();
+        // Steps of the golden ratio lie evenly, however many there are. Nobody stands at a frame's edge.
+        let at = 0.3 + 0.4 * ((number * count + n) as f32 * 0.618_034).fract();
+        Some(View { frame, height, at, caption })
+    };
+    wanted.into_iter().enumerate().filter_map(view).collect()
 }
 
 /// What the pack says, with what no pack has to say.
@@ -122,6 +142,10 @@ fn recipe(pack: &LoraRecipe, identity_scale: Option<f32>, seed: Seed) -> Recipe 
         unet_rate: pack.learning_rate,
         text_rate: 0.0,
         caption_dropout: f64::from(pack.caption_dropout),
+        convolutions: pack.convolutions,
+        // What was learnt settles while the rate falls, so no average over the last steps is needed.
+        schedule: Schedule::Cosine,
+        average: 0.0,
         identity_scale,
         seed: seed.0,
         ..Recipe::default()

@@ -151,12 +151,7 @@ pub(super) mod tests {
         }
 
         fn member(&mut self, name: &str, folder: &str) -> CastMember {
-            let reference = |number| {
-                let file = format!("{number}.png");
-                let bytes = std::fs::read(fixture(&format!("cast/{folder}/{file}"))).unwrap();
-                (file, self.runtime.block_on(self.bench.artifacts.put_bytes(bytes.into())).unwrap())
-            };
-            let references = [1, 2, 3].map(reference).into();
+            let references = self.references(folder);
             let spec = ProfileSpec { pack: self.bench.models.pack.digest(), character: name.into(), references };
             match profile::run(&mut self.bench, &spec, &mut go) {
                 Ok(TaskOutput::Profile { profile, .. }) => {
@@ -164,6 +159,16 @@ pub(super) mod tests {
                 }
                 other => panic!("{other:?}"),
             }
+        }
+
+        /// Three of a character's pictures.
+        pub(in crate::run) fn references(&self, folder: &str) -> Vec<(String, Digest)> {
+            let reference = |number| {
+                let file = format!("{number}.png");
+                let bytes = std::fs::read(fixture(&format!("cast/{folder}/{file}"))).unwrap();
+                (file, self.runtime.block_on(self.bench.artifacts.put_bytes(bytes.into())).unwrap())
+            };
+            [1, 2, 3].map(reference).into()
         }
 
         /// Films a second: for each frame who is on the left and on the right, in a folder of pictures that go over into each

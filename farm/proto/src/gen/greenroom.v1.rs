@@ -2750,8 +2750,12 @@ pub mod lora {
         /// AdamW's learning rate.
         #[prost(double, tag = "5")]
         pub learning_rate: f64,
+        /// Whether convolutions are adapted too (LoCon).
+        #[prost(bool, tag = "6")]
+        pub convolutions: bool,
     }
-    /// What a LoRA brings on prompts and seeds that it was not trained on.
+    /// What a LoRA brings on prompts and seeds that it was not trained on. A picture in which the gate does not find the character,
+    /// or finds it twice, has IDR 0.
     #[derive(Clone, Copy, PartialEq, ::prost::Message)]
     pub struct Proof {
         /// The version that it was compared with; 0 is the bare model.
@@ -2784,6 +2788,15 @@ pub mod lora {
         /// Pictures that are copies of one it was trained on.
         #[prost(uint32, tag = "10")]
         pub copies: u32,
+        /// Mean IDR by the caption alone, without LoRA and identity tokens; unset where that was not asked for.
+        #[prost(float, optional, tag = "11")]
+        pub text_alone: ::core::option::Option<f32>,
+        /// Pictures that the gate accepts without it.
+        #[prost(uint32, tag = "12")]
+        pub accepted_before: u32,
+        /// With it.
+        #[prost(uint32, tag = "13")]
+        pub accepted_after: u32,
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2794,6 +2807,9 @@ pub struct TrainLoraRequest {
     /// `low`, `standard`, `high`; empty is the highest that the references allow.
     #[prost(string, tag = "2")]
     pub tier: ::prost::alloc::string::String,
+    /// Also generate the proof by its captions alone, to see what identity tokens and LoRA bring together.
+    #[prost(bool, tag = "3")]
+    pub text_alone: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TrainLoraResponse {

@@ -53,6 +53,8 @@ pub fn lora(number: u32, state: LoraState) -> LoraVersion {
         before: 0.4,
         after: 0.6,
         gain_lower: 0.15,
+        accepted: (12, 20),
+        text_alone: Some(0.3),
         adherence: None,
         diversity: (0.3, 0.3),
         copies: 0,
