@@ -5,7 +5,9 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 OUT ?= demo-out
+LORA ?=
 HIDDEN_LAB := tests/fixtures/hidden-lab
+THREE_FACES := tests/fixtures/three-faces
 RECIPE := packaging/packs/puppet/recipe
 ENV := . packaging/setup/env.sh;
 
@@ -16,7 +18,7 @@ help: ## list these commands
 
 # Always with a farm of its own, even where this machine has a daemon configured.
 .PHONY: demo
-demo: ## film the hidden-lab script into OUT=demo-out: episode, clips, contact sheet, report
+demo: ## film the hidden-lab script into OUT=demo-out: episode, clips, contact sheet, report; LORA=1 learns three characters too
 	@packaging/setup/setup.sh demo
 	@$(ENV) cargo build --release --locked --package greenroom --package greenroomd --package greenroom-worker
 	@$(ENV) status=0; \
@@ -29,6 +31,20 @@ demo: ## film the hidden-lab script into OUT=demo-out: episode, clips, contact s
 	if [ $$status = 3 ]; then \
 	  echo "Finished with drafts (greenroom run ended with code 3): $(OUT)/report.html says which shots and why."; \
 	else echo "Finished: every shot was accepted."; fi
+	@if [ -n "$(LORA)" ]; then $(MAKE) --no-print-directory demo-lora; fi
+
+# What `make demo LORA=1` adds.
+.PHONY: demo-lora
+demo-lora:
+	@$(ENV) status=0; \
+	env -u GREENROOM_ADDRESS "$$CARGO_TARGET_DIR/release/greenroom" --config /dev/null \
+	  run $(THREE_FACES)/three-faces.fountain --cast $(THREE_FACES)/cast --out "$(OUT)/three-faces" --learn || status=$$?; \
+	case $$status in 0|3) ;; *) echo "make demo: greenroom run --learn failed with code $$status" >&2; exit $$status ;; esac; \
+	for name in juno iris otis; do \
+	  for file in "$(OUT)/three-faces/loras/$$name"/{report.html,proof.png,samples.png,lora.safetensors}; do \
+	    test -s "$$file" || { echo "make demo: $$file was not made" >&2; exit 1; }; \
+	  done; \
+	done
 
 .PHONY: test
 test: setup-test format tidy lint docs test-recipe test-rust ## everything CI checks

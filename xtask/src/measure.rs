@@ -8,6 +8,7 @@ mod farm;
 mod figure;
 mod gate;
 mod identity;
+mod lora;
 mod pack;
 mod process;
 mod size;
@@ -33,8 +34,8 @@ pub(crate) enum Subject {
     Gate(gate::Options),
     /// Faces of a clip found and embedded, beside python insightface on the same models: speed, memory, agreement.
     Identity(identity::Options),
-    /// LoRA steps beside python diffusers and peft: speed, memory.
-    Lora(diffusion::Options),
+    /// LoRA steps beside python diffusers and peft, and what three characters gain. Takes many minutes.
+    Lora(lora::Options),
     /// The bundled models on characters that they were not trained on: faces, likeness, attributes, pictures. Takes many minutes.
     Pack(pack::Options),
     /// Bytes of what is shipped: the release programs and the bundled pack.
@@ -51,7 +52,7 @@ pub(crate) fn figures(root: &Path, subject: &Subject, say: &mut dyn FnMut(&Figur
         Subject::Daemon => daemon::figures(root)?,
         Subject::Demo => demo::figures(root)?,
         Subject::Diffusion(options) => return diffusion::figures(root, diffusion::What::Unet, options, say),
-        Subject::Lora(options) => return diffusion::figures(root, diffusion::What::Lora, options, say),
+        Subject::Lora(options) => return lora::figures(root, options, say),
         Subject::Gate(options) => return gate::figures(root, options, say),
         Subject::Identity(options) => return identity::figures(root, options, say),
         Subject::Pack(options) => return pack::figures(root, options, say),

@@ -5,6 +5,7 @@ pub(crate) mod character;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod jobs;
+mod learn;
 pub(crate) mod lora;
 pub(crate) mod pack;
 pub(crate) mod project;

@@ -3,7 +3,7 @@
 use clap::Args;
 use greenroom_domain::{Problem, ProblemKind};
 use greenroom_proto::v1;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     cell::RefCell,
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use std::{
 };
 use tonic::Code;
 
-use super::{Context, Ended, character, steps};
+use super::{Context, Ended, character, learn, steps};
 use crate::{
     cast,
     connection::Farm,
@@ -20,6 +20,7 @@ use crate::{
     failure::Failure,
     json,
     names::ProjectName,
+    output::Output,
     settings::{self, SetArgs},
     summary,
 };
@@ -45,6 +46,9 @@ pub(crate) struct Run {
     /// Project to work in; made if it is not there [default: called after the script]
     #[arg(long, value_name = "NAME")]
     project: Option<ProjectName>,
+    /// Then learn the cast (a LoRA for everybody with five pictures or more), and film again with what is proved to be better: OUT/learnt gets that film, OUT/loras/NAME the proof
+    #[arg(long)]
+    learn: bool,
     #[command(flatten)]
     set: SetArgs,
     /// Models of our own farm [default: the daemon's choice]
@@ -130,27 +134,29 @@ impl Run {
         for member in cast {
             characters.push(steps::create_character(farm, output, &project, member).await?);
         }
-        for character in characters {
+        for character in &mut characters {
             current.replace(Some(character.job.clone()).filter(|job| !job.is_empty()));
-            let character = steps::profiled(farm, output, character).await?;
-            output.say(&[character::line(&character)]);
+            *character = steps::profiled(farm, output, character.clone()).await?;
+            output.say(&[character::line(character)]);
         }
         current.replace(None);
-        let (job, answer) = steps::push(farm, output, &project, &self.script).await?;
-        answer.notes.iter().for_each(|note| output.note(note));
-        current.replace(Some(job.name.clone()));
-        let job = steps::watch(farm, &job.name, output.job_in_passing()).await?;
-        let summary = summary::end(&job)?;
-        let files = steps::pull(farm, output, &job.name, &self.out).await?;
-        let mut document = json::summary(&summary);
-        document["job"] = json!(job.name);
-        document["created"] = json!(answer.created);
-        document["notes"] = json!(answer.notes);
-        document["files"] = files.iter().map(|file| file.display().to_string()).collect();
-        let mut lines = summary.lines();
-        lines.extend(where_to_look(&self.out, &files));
+        let filming = Filming { farm, output, project: &project, script: &self.script, current };
+        let first = filming.film(&self.out).await?;
+        let (mut document, mut lines) = (first.document(), first.lines.clone());
+        let mut last = first.summary;
+        if self.learn {
+            output.say(&first.lines);
+            let learnt = learn::learn(&filming, &characters, &self.out).await?;
+            document["loras"] = learnt.loras.into();
+            lines = learnt.lines;
+            if let Some(again) = learnt.again {
+                document["learnt"] = again.document();
+                lines.extend(again.lines);
+                last = again.summary;
+            }
+        }
         output.answer(&document, &lines);
-        Ok(summary.outcome())
+        Ok(last.outcome())
     }
 
     /// Makes the project, or finds that it is there with the settings that were asked for.
@@ -175,6 +181,53 @@ impl Run {
                 "leave --set out, or give --project a new name",
             )),
         }
+    }
+}
+
+/// A script on its way through a farm.
+pub(super) struct Filming<'a> {
+    pub(super) farm: &'a Farm,
+    pub(super) output: &'a Output,
+    pub(super) project: &'a ProjectName,
+    script: &'a Path,
+    /// The job that an interruption cancels.
+    pub(super) current: &'a RefCell<Option<String>>,
+}
+
+/// A film that was made.
+pub(super) struct Filmed {
+    job: String,
+    answer: v1::PushScriptResponse,
+    pub(super) summary: summary::Summary,
+    files: Vec<PathBuf>,
+    /// What came of it and where it lies.
+    pub(super) lines: Vec<String>,
+}
+
+impl Filming<'_> {
+    /// Pushes, watches and pulls.
+    pub(super) async fn film(&self, out: &Path) -> Result<Filmed, Failure> {
+        let (job, answer) = steps::push(self.farm, self.output, self.project, self.script).await?;
+        answer.notes.iter().for_each(|note| self.output.note(note));
+        self.current.replace(Some(job.name.clone()));
+        let job = steps::watch(self.farm, &job.name, self.output.job_in_passing()).await?;
+        let summary = summary::end(&job)?;
+        let files = steps::pull(self.farm, self.output, &job.name, out).await?;
+        self.current.replace(None);
+        let mut lines = summary.lines();
+        lines.extend(where_to_look(out, &files));
+        Ok(Filmed { job: job.name, answer, summary, files, lines })
+    }
+}
+
+impl Filmed {
+    pub(super) fn document(&self) -> Value {
+        let mut document = json::summary(&self.summary);
+        document["job"] = json!(self.job);
+        document["created"] = json!(self.answer.created);
+        document["notes"] = json!(self.answer.notes);
+        document["files"] = self.files.iter().map(|file| file.display().to_string()).collect();
+        document
     }
 }
 
