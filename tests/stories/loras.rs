@@ -10,7 +10,7 @@ fn quick_pack() -> PackCopy {
     let pack = PackCopy::new();
     let text = fs::read_to_string(pack.path().join("pack.toml")).unwrap();
     let quick = text.replace("steps = 150\n", "steps = 3\n").replace("\nsteps = 16\n", "\nsteps = 2\n");
-    assert_eq!(text.len() - quick.len(), 3, "the pack's recipe is not written as expected");
+    assert_eq!(text.len() - quick.len(), 5, "the pack's recipe is not written as expected");
     pack.replace("pack.toml", quick.as_bytes());
     pack
 }
@@ -54,9 +54,9 @@ async fn a_lora_is_trained_proved_deployed_and_rolled_back() {
     assert!(refused.contains("train LoRA: MARA: it has 3 references, tier low needs 5"), "{refused}");
     mara(&farm, 5).await;
     let bare = take(&lab).await.0;
-    let told = farm.said(&["lora", "train", "lab", "MARA", "--watch"]).await;
-    assert!(told.contains("MARA LoRA: done"), "{told}");
-    let again = farm.said(&["lora", "train", "lab", "mara"]).await;
+    let told = farm.said(&["lora", "train", "lab", "MARA", "--text-alone", "--watch"]).await;
+    assert!(told.contains("MARA LoRA: done") && told.contains("by caption alone"), "{told}");
+    let again = farm.said(&["lora", "train", "lab", "mara", "--text-alone"]).await;
     assert!(again.contains("done (asked before)"), "{again}");
     let [version] = &versions(&farm).await[..] else { panic!("one version") };
     assert_eq!(
@@ -65,6 +65,14 @@ async fn a_lora_is_trained_proved_deployed_and_rolled_back() {
         "three steps teach nothing"
     );
     assert!(version["reasons"][0].as_str().unwrap().contains("mean IDR changes by"), "{version}");
+    let folder = tempfile::tempdir().unwrap();
+    let job = version["job"].as_str().unwrap();
+    let saved = farm.said(&["pull", job, "--out", folder.path().to_str().unwrap()]).await;
+    assert!(["lora.safetensors", "proof.png", "samples.png"].iter().all(|file| saved.contains(file)), "{saved}");
+    let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains("MARA LoRA 1") && page.contains("Mean IDR by caption alone"));
+    let report: Value = serde_json::from_slice(&fs::read(folder.path().join("report.json")).unwrap()).unwrap();
+    assert_eq!(report["dataset"]["pictures"].as_array().unwrap().len(), 4, "one of five is held out: {report}");
     let deployed = farm.said(&["lora", "deploy", "lab", "MARA", "1"]).await;
     assert!(deployed.contains("  1  in force"), "{deployed}");
     let (with, new) = take(&lab).await;

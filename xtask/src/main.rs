@@ -63,3 +63,14 @@ fn run_measure(root: &Path, subject: &measure::Subject) -> anyhow::Result<ExitCo
     measure::figures(root, subject, &mut |figure| println!("{figure}"))?;
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_chore_can_be_asked_for() {
+        Arguments::command().debug_assert();
+    }
+}

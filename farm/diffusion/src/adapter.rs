@@ -6,7 +6,10 @@
 use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{
+    Arc, PoisonError, RwLock, RwLockReadGuard,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 /// The part of a model that a layer belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +60,9 @@ pub struct Factors {
 pub struct Adapter {
     /// By layer.
     pub modules: BTreeMap<Place, Factors>,
+    /// Share of a sampler's steps that are done before it acts, 0 to 1: 0 is all of them with it. What is where in a picture is
+    /// decided in the first steps, what it looks like later.
+    pub begin: f64,
 }
 
 /// Why an adapter does not fit a model.
@@ -213,8 +219,20 @@ pub(crate) struct Hook {
     /// Its weight's shape in files.
     pub(crate) shape: Vec<usize>,
     weight: Tensor,
-    patches: RwLock<Vec<Patch>>,
+    /// Each with the share of the steps from which it acts.
+    patches: RwLock<Vec<(f64, Patch)>>,
+    /// Share of the steps that are done, as bits; 1 where nothing is sampled.
+    done: AtomicU64,
 }
+
+/// What is added now.
+pub(crate) struct Acting<'h> {
+    patches: RwLockReadGuard<'h, Vec<(f64, Patch)>>,
+    done: f64,
+}
+
+/// Tells layers how far the sampling is, and when this goes, that it is over.
+pub(crate) struct Progress<'h>(Vec<&'h Arc<Hook>>);
 
 /// One adapter's share of one layer.
 #[derive(Clone)]
@@ -228,7 +246,7 @@ pub(crate) enum Patch {
 impl Hook {
     /// Of a layer that holds its weight, of this shape in files, in a shape of its own.
     pub(crate) fn new(path: String, shape: Vec<usize>, weight: Tensor) -> Self {
-        Self { path, shape, weight, patches: RwLock::default() }
+        Self { path, shape, weight, patches: RwLock::default(), done: AtomicU64::new(1f64.to_bits()) }
     }
 
     /// Factors at a weight, for this layer.
@@ -239,12 +257,42 @@ impl Hook {
     }
 
     /// What is added now.
-    pub(crate) fn patches(&self) -> RwLockReadGuard<'_, Vec<Patch>> {
-        self.patches.read().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn acting(&self) -> Acting<'_> {
+        let patches = self.patches.read().unwrap_or_else(PoisonError::into_inner);
+        Acting { patches, done: f64::from_bits(self.done.load(Relaxed)) }
     }
 
-    pub(crate) fn set(&self, patches: Vec<Patch>) {
+    pub(crate) fn set(&self, patches: Vec<(f64, Patch)>) {
         *self.patches.write().unwrap_or_else(PoisonError::into_inner) = patches;
+    }
+}
+
+impl Acting<'_> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Patch> {
+        self.patches.iter().filter(|(begin, _)| *begin <= self.done).map(|(_, patch)| patch)
+    }
+}
+
+impl<'h> Progress<'h> {
+    pub(crate) const fn of(hooks: Vec<&'h Arc<Hook>>) -> Self {
+        Self(hooks)
+    }
+
+    /// Whether others act now than before: what was prepared by these layers is to be prepared again.
+    pub(crate) fn is(&self, done: f64) -> bool {
+        let mut changed = false;
+        for hook in &self.0 {
+            let before = hook.acting().iter().count();
+            hook.done.store(done.to_bits(), Relaxed);
+            changed |= hook.acting().iter().count() != before;
+        }
+        changed
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.is(1.0);
     }
 }
 

@@ -47,7 +47,7 @@ impl Linear {
     /// (…, input) → (…, output).
     pub(crate) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let mut y = self.base(x)?;
-        for patch in &*self.hook.patches() {
+        for patch in self.hook.acting().iter() {
             y = match patch {
                 Patch::Beside { down, up, scale, .. } => {
                     let inner = (product(x, down)? * *scale)?;
@@ -144,7 +144,7 @@ impl Conv2d {
         } else {
             convolved(x, &self.weight, self.stride, self.padding)?.broadcast_add(&bias.reshape((1, (), 1, 1))?)?
         };
-        for patch in &*self.hook.patches() {
+        for patch in self.hook.acting().iter() {
             let added = match patch {
                 Patch::Beside { down, mid: None, up, scale } => {
                     let inner = (convolved(x, down, self.stride, self.padding)? * *scale)?;

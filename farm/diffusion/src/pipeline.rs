@@ -125,12 +125,17 @@ impl StableDiffusion {
                 (noised.stage("noising the start")?, first)
             }
         };
-        let conditions = self.conditions(request, &run.times()[first..])?;
         let kept = self.kept(request)?;
         let mut walk = Walk::default();
         // Noise for a step; the picture's own is stream 0.
         let fresh = |i: usize| noise_of(request.seed, i as u64 + 1, noise.dims4()?, &self.device);
+        let (sampling, share) = (self.progress(), |i: usize| i as f64 / count.max(1) as f64);
+        sampling.is(share(first));
+        let mut conditions = self.conditions(request, &run.times()[first..])?;
         for i in first..count {
+            if sampling.is(share(i)) {
+                conditions = self.conditions(request, &run.times()[first..])?;
+            }
             let mut step = || {
                 let prediction = self.predict(&latent, &conditions, i - first, request.guidance)?;
                 let next = run.step(i, &prediction, &latent, &mut walk, &fresh)?;

@@ -86,6 +86,10 @@ pub struct LoraRecipe {
     /// more of the character itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_scale: Option<f32>,
+    /// Share of a take's steps that are done before it acts, 0 to under 1. What is where in a picture is decided in the first steps; a
+    /// LoRA that leaves them alone changes nothing but looks.
+    #[serde(default)]
+    pub begin: f32,
     /// At which sizes references are set into frames of a take's shape; none of them: they are cropped around the face.
     #[serde(default, skip_serializing_if = "LoraViews::is_none")]
     pub views: LoraViews,
@@ -179,7 +183,7 @@ impl LoraOrigin {
 }
 
 /// What a LoRA brings beside what was in force before, over held-out prompts and seeds, equal ones for both. The gate judges each
-/// picture as a take of one frame; one in which it does not find the character, or finds it twice, has IDR 0.
+/// picture as a take of one frame; one in which it does not find the character has IDR 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoraProof {
     /// Number of the version that it was compared with; none is the bare model.
@@ -212,7 +216,7 @@ pub struct LoraProof {
 pub const LORA_HALF_FROM: usize = 10;
 /// The least mean gain in IDR.
 const LEAST_GAIN: f32 = 0.02;
-/// How much of the prompt's adherence, and of the diversity, may go.
+/// How much of the prompt's adherence, and of the diversity (and of all pictures, accepted ones), may go.
 const MOST_LOST: (f32, f32) = (0.02, 0.10);
 
 impl LoraTier {
@@ -316,6 +320,7 @@ impl Default for LoraDefaults {
             caption_dropout: 0.05,
             convolutions: false,
             identity_scale: None,
+            begin: 0.0,
             views: LoraViews::default(),
         };
         Self {
@@ -352,6 +357,10 @@ impl LoraProof {
         if after < before * (1.0 - MOST_LOST.1) {
             faults.push(format!("pictures of one prompt differ less: {after:.3} after {before:.3}"));
         }
+        let (before, after) = self.accepted;
+        if f64::from(after) + f64::from(self.pictures) * f64::from(MOST_LOST.1) < f64::from(before) {
+            faults.push(format!("the gate accepts {after} of {} pictures after {before}", self.pictures));
+        }
         if self.copies > 0 {
             faults.push(format!("{} of {} pictures copy one it was trained on", self.copies, self.pictures));
         }
@@ -384,6 +393,7 @@ mod tests {
         assert!(faults(LoraProof { gain_lower: -0.01, ..GOOD }).contains("may be chance"));
         assert!(faults(LoraProof { adherence: Some((0.80, 0.78)), ..GOOD }).contains("follow their captions less"));
         assert!(faults(LoraProof { diversity: (0.30, 0.26), ..GOOD }).contains("differ less"));
+        assert!(faults(LoraProof { accepted: (20, 16), ..GOOD }).contains("accepts 16 of 32 pictures after 20"));
         assert!(faults(LoraProof { copies: 2, ..GOOD }).contains("2 of 32"));
         assert!(faults(LoraProof { after: f32::NAN, ..GOOD }).contains("could not be scored"));
     }

@@ -49,6 +49,8 @@ pub struct Recipe {
     pub convolutions: bool,
     /// Whether blocks are computed again on the way back, for less memory.
     pub recompute: bool,
+    /// Share of a sampler's steps that are done before the LoRA acts, 0 to below 1: it is trained for the noise that is left then.
+    pub begin: f64,
     /// At which scale the IP-Adapter is shown the character's face beside it; none trains without.
     pub identity_scale: Option<f32>,
     /// All noise, times, drops and orders derive from it.
@@ -124,6 +126,7 @@ impl Default for Recipe {
             average: 0.99,
             convolutions: false,
             recompute: false,
+            begin: 0.0,
             identity_scale: None,
             seed: 0,
         }
@@ -207,7 +210,7 @@ impl Recipe {
                 return wrong(field, &found, "a whole number of at least 1 (8 for sizes) and no more than is sensible");
             }
         }
-        let shares = [("caption_dropout", self.caption_dropout), ("average", self.average)];
+        let shares = [("caption_dropout", self.caption_dropout), ("average", self.average), ("begin", self.begin)];
         for (field, found) in shares {
             if !(0.0..1.0).contains(&found) {
                 return wrong(field, &found, "0 to below 1");

@@ -245,7 +245,7 @@ impl<'m> Trainer<'m> {
     }
 
     fn assembled(&self, of: impl Fn(&Value) -> candle_core::Result<Tensor>) -> candle_core::Result<Adapter> {
-        let mut adapter = Adapter::default();
+        let mut adapter = Adapter { begin: self.recipe.begin, ..Adapter::default() };
         // A layer's factors follow one another, down and up.
         for pair in self.values.chunks_exact(2) {
             let (down, up) = (of(&pair[0])?, of(&pair[1])?);

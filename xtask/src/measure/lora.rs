@@ -30,6 +30,7 @@ const GOALS: &[(&str, &str)] = &[
 
 /// On what.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub(crate) struct Options {
     #[command(flatten)]
     speed: diffusion::Options,

@@ -162,7 +162,7 @@ fn proved(proof: &LoraProof) -> Markup {
     html! {
         section {
             h2 { "What it brings" }
-            p.small { (proof.pictures) " pictures of captions and seeds that it was not trained on, the same with and without it, judged by the gate with references that it never saw; IDR is 0 where the character is not found or is there twice." }
+            p.small { (proof.pictures) " pictures of captions and seeds that it was not trained on, the same with and without it, judged by the gate with references that it never saw; IDR is 0 where the character is not found." }
             table.style {
                 tr { td { "Mean IDR with " (against) } td.number { (format!("{:.3}", proof.before)) } td {} }
                 tr { td { "Mean IDR with this LoRA" } td.number { (format!("{:.3}", proof.after)) } td { (format!("{gain:+.3}, at least {:+.3} (95 %)", proof.gain_lower)) } }
@@ -190,6 +190,7 @@ fn trained(report: &Report) -> Markup {
                 p.small {
                     (format!("Rank {}, {} steps of {} pictures at {} px, learning rate {}", recipe.rank, recipe.steps, recipe.batch, recipe.resolution, recipe.learning_rate))
                     @if recipe.convolutions { ", convolutions too" }
+                    @if recipe.begin > 0.0 { (format!(", after {:.0} % of a take's steps", recipe.begin * 100.0)) }
                 }
             }
             div.loss { (PreEscaped(plot(&report.curve))) }

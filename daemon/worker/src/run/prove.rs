@@ -1,7 +1,7 @@
 //! LoRA → what it brings: equal prompts and seeds without it and with it, judged as takes are, by references that it never saw.
 
 use greenroom_diffusion::Request;
-use greenroom_domain::{Calibration, Fps, LoraPrompt, LoraProof, Prompt, ProveSpec, Reason, TaskOutput, asked};
+use greenroom_domain::{Calibration, Fps, LoraPrompt, LoraProof, Prompt, ProveSpec, TaskOutput, asked};
 use greenroom_identity::{FoundFace, JudgeInput, Profile, SeenFace, Wanted, align, distinct, judge, quality};
 use greenroom_training::{dataset::look_alike, proof::lower_bound};
 use image::{RgbImage, imageops};
@@ -18,7 +18,7 @@ const SMALL: u32 = 32;
 /// One picture, and how good it is.
 struct Shown {
     picture: RgbImage,
-    /// 0 where the character is not found, and where it is there twice.
+    /// 0 where the character is not found.
     idr: f32,
     accepted: bool,
     /// How much of what its caption asks is seen, 0 to 1.
@@ -159,8 +159,7 @@ fn look(bench: &mut Bench, picture: RgbImage, (caption, gate): (&str, f32), judg
         scoring: &bench.models.pack.identity.scoring.clone(),
         models: bench.models.used()?,
     });
-    let twice = verdict.decision.reasons().iter().any(|reason| matches!(reason, Reason::SecondFace { .. }));
-    let score = verdict.characters.first().and_then(|character| character.p10).filter(|_| !twice);
+    let score = verdict.characters.first().and_then(|character| character.p10);
     let adherence = follows(bench, square.as_ref(), caption)?;
     Ok(Shown { picture, idr: score.map_or(0.0, |idr| idr.0), accepted: verdict.decision.is_accept(), adherence })
 }
@@ -278,6 +277,7 @@ mod tests {
                 caption_dropout: 0.0,
                 convolutions: true,
                 identity_scale: Some(0.5),
+                begin: 0.0,
                 views: LoraViews::default(),
             };
             let captions = vec![(Framing::Close, caption)];

@@ -143,6 +143,7 @@ fn recipe(pack: &LoraRecipe, identity_scale: Option<f32>, seed: Seed) -> Recipe 
         text_rate: 0.0,
         caption_dropout: f64::from(pack.caption_dropout),
         convolutions: pack.convolutions,
+        begin: f64::from(pack.begin),
         // What was learnt settles while the rate falls, so no average over the last steps is needed.
         schedule: Schedule::Cosine,
         average: 0.0,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::StableDiffusion;
-use crate::adapter::{Adapter, AdapterError, Factors, Hook, Part, Place, Site};
+use crate::adapter::{Adapter, AdapterError, Factors, Hook, Part, Place, Progress, Site};
 
 impl StableDiffusion {
     /// Every layer that an adapter can act on, by name.
@@ -30,15 +30,21 @@ impl StableDiffusion {
         let mut patches = Vec::with_capacity(hooks.len());
         for (place, hook) in &hooks {
             let own = adapters.iter().filter(|(_, weight)| *weight != 0.0);
-            let own = own.filter_map(|(adapter, weight)| Some((adapter.modules.get(place)?, *weight)));
-            let on_device = |factors: &Factors| self.on_device(place, factors);
-            let own = own.map(|(factors, weight)| hook.patch(place, &on_device(factors)?, weight));
+            let own = own.filter_map(|(adapter, weight)| Some((adapter.begin, adapter.modules.get(place)?, *weight)));
+            let own = own.map(|(begin, factors, weight)| {
+                Ok((begin, hook.patch(place, &self.on_device(place, factors)?, weight)?))
+            });
             patches.push(own.collect::<Result<Vec<_>, _>>()?);
         }
         for (hook, patches) in hooks.values().zip(patches) {
             hook.set(patches);
         }
         Ok(())
+    }
+
+    /// Tells the UNet's layers how far the sampling is.
+    pub(super) fn progress(&self) -> Progress<'_> {
+        Progress::of(self.unet.hooks().iter().collect())
     }
 
     /// Whether a gradient is wanted of it or not, a factor that lies right is handed on as it is.

@@ -2754,8 +2754,8 @@ pub mod lora {
         #[prost(bool, tag = "6")]
         pub convolutions: bool,
     }
-    /// What a LoRA brings on prompts and seeds that it was not trained on. A picture in which the gate does not find the character,
-    /// or finds it twice, has IDR 0.
+    /// What a LoRA brings on prompts and seeds that it was not trained on. A picture in which the gate does not find the character
+    /// has IDR 0.
     #[derive(Clone, Copy, PartialEq, ::prost::Message)]
     pub struct Proof {
         /// The version that it was compared with; 0 is the bare model.

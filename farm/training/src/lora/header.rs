@@ -84,7 +84,9 @@ impl About {
             ("modelspec.prediction_type", if prediction == Prediction::Velocity { "v" } else { "epsilon" }.into()),
             ("greenroom.parts", parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
         ];
+        let begin = (adapter.begin > 0.0).then(|| adapter.begin.to_string());
         let told = [
+            (BEGIN, &begin),
             ("modelspec.trigger_phrase", &self.trigger),
             ("modelspec.license", &self.licence),
             ("modelspec.author", &self.author),
@@ -120,8 +122,15 @@ pub(super) fn check(path: &Path, header: &BTreeMap<String, String>, sites: &[Sit
     }
 }
 
+/// From which share of a sampler's steps on the adapter acts; other tools, which do not know it, let it act in all.
+pub(super) fn begin(header: &BTreeMap<String, String>) -> f64 {
+    let told = header.get(BEGIN).and_then(|begin| begin.parse().ok());
+    told.filter(|begin| (0.0..1.0).contains(begin)).unwrap_or(0.0)
+}
+
 fn architecture(xl: bool) -> &'static str {
     if xl { "stable-diffusion-xl-v1-base/lora" } else { "stable-diffusion-v1/lora" }
 }
 
+const BEGIN: &str = "greenroom.begin";
 const SGM: &str = "https://github.com/Stability-AI/generative-models";

@@ -41,7 +41,7 @@ impl File {
             return Err(LoraError::Unmatched { file: path.into(), keys: unmatched, all });
         }
         let alphas = Alphas::read(&header);
-        let mut adapter = Adapter::default();
+        let mut adapter = Adapter { begin: header::begin(&header), ..Adapter::default() };
         for (place, parts) in parts {
             let incomplete = |problem| LoraError::Incomplete { file: path.into(), place: place.clone(), problem };
             adapter.modules.insert(place.clone(), parts.whole(place, &alphas).map_err(incomplete)?);

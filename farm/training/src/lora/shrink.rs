@@ -23,7 +23,7 @@ impl File {
     /// # Errors
     /// Where computing failed.
     pub fn shrink(&self, rank: usize) -> Result<Shrunk, LoraError> {
-        let (mut adapter, mut kept, mut all) = (Adapter::default(), 0.0, 0.0);
+        let (mut adapter, mut kept, mut all) = (Adapter { begin: self.adapter.begin, ..Adapter::default() }, 0.0, 0.0);
         for (place, factors) in &self.adapter.modules {
             let (small, own_kept, own_all) = shrunk(factors, rank.max(1))?;
             kept += own_kept;

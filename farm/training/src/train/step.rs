@@ -100,6 +100,7 @@ impl Trainer<'_> {
     /// Draws the chance of rows whose first has this number since the training began.
     fn rows<'d>(&self, examples: &[&'d Example], purpose: u64, first: usize, share: f64) -> Vec<Row<'d>> {
         let steps = self.model.variance_kept().len();
+        let steps = ((steps as f64 * (1.0 - self.recipe.begin)) as usize).max(1);
         let row = |(i, example): (usize, &&'d Example)| {
             let mut draw = Draw::new(self.recipe.seed, purpose, (first + i) as u64);
             let (time, dropped) = (draw.below(steps), draw.chance(self.recipe.caption_dropout));

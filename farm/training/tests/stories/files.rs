@@ -2,8 +2,9 @@
 
 use super::{golden, model, sites};
 use candle_core::{Device, Tensor};
-use greenroom_diffusion::{Adapter, Factors, Request, StableDiffusion};
-use greenroom_training::lora::{File, Naming, Precision};
+use greenroom_diffusion::{Adapter, Factors, Part, Request, StableDiffusion};
+use greenroom_training::lora::{About, File, Naming, Precision};
+use greenroom_training::recipe::Recipe;
 use std::ops::ControlFlow;
 
 fn stored(name: &str) -> File {
@@ -97,6 +98,32 @@ fn adapters_add_up_each_at_its_weight_and_leave_no_trace() {
     assert_eq!(far(&plain, &latent(&model)), 0.0);
 }
 
+#[test]
+fn an_adapter_that_begins_late_leaves_the_first_steps_alone_and_its_file_says_so() {
+    let mut model = model("tiny");
+    let plain = latent(&model);
+    let mut file = stored("tiny");
+    // Texts are encoded before the first step.
+    file.adapter.modules.retain(|place, _| place.part == Part::Unet);
+    let mut from = |begin: f64| {
+        file.adapter.begin = begin;
+        model.set_adapters(&[(&file.adapter, 1.0)]).unwrap();
+        latent(&model)
+    };
+    // There are two steps: the second begins at one half.
+    let [always, late, never] = [0.0, 0.5, 0.6].map(&mut from);
+    assert_eq!(far(&never, &plain), 0.0);
+    assert!(far(&late, &plain) > 1e-3 && far(&late, &always) > 1e-3);
+    file.adapter.begin = 0.5;
+    let about = About { title: "late".into(), ..About::default() };
+    file.header = about.header(&Recipe::default(), &file.adapter, &sites("tiny"), model.prediction());
+    let bytes = file.to_bytes(Naming::Kohya, Precision::F32, &sites("tiny")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("late.safetensors");
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(File::read(&path, &sites("tiny")).unwrap().adapter.begin, 0.5);
+}
+
 /// What DoRA and a core between the factors add is told by their papers' formulas on plain numbers.
 #[test]
 fn dora_brings_rows_to_its_magnitudes_and_a_magnitude_as_it_is_changes_nothing_at_all() {
@@ -154,7 +181,7 @@ fn a_core_between_the_factors_is_the_convolution_that_they_multiply_to() {
     let flat = cored.flat().unwrap().1.reshape((2, input, 3, 3)).unwrap();
     let plain = Factors { down: flat, mid: None, ..cored.clone() };
     let mut with = |factors: &Factors| {
-        let adapter = Adapter { modules: [(place.clone(), factors.clone())].into() };
+        let adapter = Adapter { modules: [(place.clone(), factors.clone())].into(), begin: 0.0 };
         model.set_adapters(&[(&adapter, 1.0)]).unwrap();
         latent(&model)
     };

@@ -56,7 +56,7 @@ fn a_lora_for_another_base_is_refused_by_its_header_or_its_shapes_with_the_reaso
     let (place, factors) = file.adapter.modules.pop_first().unwrap();
     let wider = |t: &Tensor, dim| Tensor::cat(&[t, t], dim).unwrap();
     let factors = Factors { down: wider(&factors.down, 1), ..factors };
-    let other = File { adapter: Adapter { modules: [(place, factors)].into() }, ..File::default() };
+    let other = File { adapter: Adapter { modules: [(place, factors)].into(), begin: 0.0 }, ..File::default() };
     let sentence = refusal(&other.to_bytes(Naming::Kohya, Precision::F32, &sites("puppet")).unwrap(), "puppet");
     assert!(sentence.ends_with("it was made for another base model"), "{sentence}");
 }
