@@ -1,9 +1,9 @@
 //! A character is learnt from its references, proved, put in force, taken back, and forgotten.
 
 use greenroom_proto::v1;
-use greenroom_tests::{CLOSE_MARA, Farm, Options, PackCopy, Project, cast_folder, shot_file, until};
+use greenroom_tests::{CLOSE_MARA, Farm, Options, PackCopy, Project, cast_folder, greenroom, shot_file, until};
 use serde_json::Value;
-use std::fs;
+use std::{fs, path::Path};
 
 /// The pack, with so little training and so few sampler steps that a story does not wait for them.
 fn quick_pack() -> PackCopy {
@@ -80,6 +80,31 @@ async fn a_lora_is_trained_proved_deployed_and_rolled_back() {
     let back = farm.said(&["lora", "rollback", "lab", "MARA"]).await;
     assert!(back.contains("taken out of force by hand"), "{back}");
     assert_eq!(take(&lab).await, (bare, false));
+}
+
+#[tokio::test]
+async fn a_run_that_learns_films_trains_proves_and_says_what_it_brings() {
+    let (pack, folder) = (quick_pack(), tempfile::tempdir().unwrap());
+    let [script, cast, out] = ["one.toml", "cast", "out"].map(|name| folder.path().join(name).display().to_string());
+    fs::write(&script, shot_file("One", &[CLOSE_MARA])).unwrap();
+    fs::create_dir_all(Path::new(&cast).join("mara")).unwrap();
+    for n in 1..=5 {
+        let picture = format!("mara/{n}.png");
+        fs::copy(cast_folder().join(&picture), Path::new(&cast).join(&picture)).unwrap();
+    }
+    let models = pack.path().display().to_string();
+    let run = ["run", &script, "--cast", &cast, "--out", &out, "--pack", &models, "--learn", "--json"];
+    let output = greenroom(run.into_iter().chain(["--set", "size=384x224", "--set", "retries=0"])).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let [mara] = &told["loras"].as_array().unwrap()[..] else { panic!("{told}") };
+    assert_eq!((&mara["character"], &mara["lora"]["number"]), (&"MARA".into(), &1.into()));
+    assert!(mara["lora"]["proof"]["text_alone"].is_number(), "{told}");
+    assert_eq!(mara["lora"]["active"], told["learnt"].is_object(), "it is filmed again with what is in force: {told}");
+    for file in ["episode.mp4", "report.html", "loras/mara/report.html", "loras/mara/lora.safetensors"] {
+        assert!(Path::new(&out).join(file).is_file(), "{file}");
+    }
 }
 
 #[tokio::test]

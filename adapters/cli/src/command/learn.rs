@@ -16,7 +16,7 @@ const REFERENCES: usize = 5;
 
 /// What came of it.
 pub(super) struct Learnt {
-    /// The last LoRA of everybody who has one.
+    /// What was trained, one of everybody who can be learnt.
     pub(super) loras: Vec<Value>,
     /// The same for a terminal.
     pub(super) lines: Vec<String>,
@@ -35,13 +35,11 @@ pub(super) async fn learn(filming: &Filming<'_>, characters: &[v1::Character], o
             continue;
         }
         let folder = out.join("loras").join(name.to_lowercase());
-        let versions = one(filming, character, &folder).await?;
-        let active = versions.iter().find(|version| version.active);
-        in_force |= active.is_some();
-        if let Some(version) = active.or(versions.last()) {
+        if let Some(version) = one(filming, character, &folder).await? {
+            in_force |= version.active;
             let page = folder.join("report.html").display().to_string();
-            learnt.loras.push(json!({"character": name, "lora": json::lora(version), "report": page}));
-            learnt.lines.push(line(name, version));
+            learnt.loras.push(json!({"character": name, "lora": json::lora(&version), "report": page}));
+            learnt.lines.push(line(name, &version));
             learnt.lines.push(format!("  {page}"));
         }
     }
@@ -53,8 +51,8 @@ pub(super) async fn learn(filming: &Filming<'_>, characters: &[v1::Character], o
     Ok(learnt)
 }
 
-/// Trains and proves one, and saves its report.
-async fn one(filming: &Filming<'_>, character: &v1::Character, folder: &Path) -> Result<Vec<v1::Lora>, Failure> {
+/// Trains and proves one, and saves its report; none where too few pictures were left.
+async fn one(filming: &Filming<'_>, character: &v1::Character, folder: &Path) -> Result<Option<v1::Lora>, Failure> {
     let request = v1::TrainLoraRequest { character: character.name.clone(), tier: String::new(), text_alone: true };
     let (job, _) = lora::train(filming.farm, request).await?;
     filming.current.replace(Some(job.name.clone()));
@@ -62,7 +60,8 @@ async fn one(filming: &Filming<'_>, character: &v1::Character, folder: &Path) ->
     summary::end(&job)?;
     steps::pull(filming.farm, filming.output, &job.name, folder).await?;
     filming.current.replace(None);
-    Ok(lora::list(filming.farm, &character.name).await?)
+    let versions = lora::list(filming.farm, &character.name).await?;
+    Ok(versions.into_iter().find(|version| version.job == job.name))
 }
 
 /// `MARA: LoRA 1 is in force: IDR 0.37 by caption alone, 0.62 with identity tokens, 0.71 with it`, or why it is not.
