@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    CalibrationRevision, CharacterId, Consent, Digest, LoraState, LoraVersion, Problem, ProjectId, TaskId, Timestamp,
-};
+use crate::{CalibrationRevision, CharacterId, Consent, Digest, LoraVersion, Problem, ProjectId, TaskId, Timestamp};
 
 /// One revision of a character. References and description change by a new revision only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,7 +44,7 @@ impl Character {
     /// The LoRA in force with a pack, if any: one that was trained for other models acts on none of these.
     #[must_use]
     pub fn lora(&self, pack: Digest) -> Option<&LoraVersion> {
-        self.loras.iter().find(|v| v.pack == pack && matches!(v.state, LoraState::Active { .. }))
+        self.loras.iter().find(|v| v.pack == pack && v.state.is_active())
     }
 }
 

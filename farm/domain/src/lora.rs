@@ -49,6 +49,23 @@ pub enum LoraState {
     },
 }
 
+impl LoraState {
+    /// Whether the next takes are generated with it.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        matches!(self, Self::Active { .. })
+    }
+
+    /// Why it is not in force; nothing where it is.
+    #[must_use]
+    pub fn reasons(&self) -> &[String] {
+        match self {
+            Self::Active { .. } => &[],
+            Self::Retired { reasons, .. } => reasons,
+        }
+    }
+}
+
 /// How many pictures a LoRA needs and how hard it is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -258,7 +258,7 @@ pub fn deployed(character: &Character, number: u32, now: Timestamp) -> Result<Ch
         return Err(number);
     }
     for version in &mut changed.loras {
-        let active = matches!(version.state, LoraState::Active { .. });
+        let active = version.state.is_active();
         if version.number == number && !active {
             version.state = LoraState::Active { since: now };
         } else if version.number != number && active && pack.is_none_or(|pack| pack == version.pack) {

@@ -1,6 +1,6 @@
 //! What a change needs to be allowed, said once for every store: each function gets the rows that are there and the new one.
 
-use greenroom_domain::{Character, Event, Forgotten, Job, LoraState, LoraVersion, Project, Task};
+use greenroom_domain::{Character, Event, Forgotten, Job, LoraVersion, Project, Task};
 
 use crate::{Expected, Result, StoreError, Unique};
 
@@ -70,7 +70,7 @@ fn continues(new: &[LoraVersion], old: &[LoraVersion]) -> bool {
     let but_for_state =
         |old: &LoraVersion, new: &LoraVersion| *old == LoraVersion { state: old.state.clone(), ..new.clone() };
     let kept = new.len() >= old.len() && old.iter().zip(new).all(|(old, new)| but_for_state(old, new));
-    let active = |version: &&LoraVersion| matches!(version.state, LoraState::Active { .. });
+    let active = |version: &&LoraVersion| version.state.is_active();
     let mut packs: Vec<_> = new.iter().filter(active).map(|version| version.pack).collect();
     packs.sort_unstable();
     kept && packs.windows(2).all(|pair| pair[0] != pair[1])

@@ -19,8 +19,6 @@ use super::{Figure, farm};
 const SCRIPT: &str = "tests/fixtures/hidden-lab/hidden-lab.fountain";
 const CAST: &str = "tests/fixtures/hidden-lab/cast";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// The command's exit code where some shots are drafts.
-const DRAFTS: i32 = 3;
 
 pub(super) fn figures(root: &Path) -> anyhow::Result<Vec<Figure>> {
     let out = tempfile::TempDir::with_prefix("greenroom-measure-")?;
@@ -32,7 +30,7 @@ pub(super) fn figures(root: &Path) -> anyhow::Result<Vec<Figure>> {
     let peaks = peaks(&mut run)?;
     let wall = started.elapsed();
     let status = run.wait()?;
-    ensure!(status.success() || status.code() == Some(DRAFTS), "greenroom ended with {status}");
+    ensure!(status.success() || status.code() == Some(farm::DRAFTS), "greenroom ended with {status}");
     let text = fs::read_to_string(out.path().join("report.json")).context("read report.json")?;
     let report: Report = serde_json::from_str(&text).context("parse report.json")?;
     let mut figures = vec![Figure::seconds("demo.wall", wall)];

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 use super::process::{self, children, now, pause};
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// The command's exit code where some shots are drafts.
+pub(super) const DRAFTS: i32 = 3;
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// A running daemon; it ends when this is dropped.

@@ -15,8 +15,6 @@ use super::{Figure, diffusion, farm};
 
 const SCRIPT: &str = "tests/fixtures/three-faces/three-faces.fountain";
 const CAST: &str = "tests/fixtures/three-faces/cast";
-/// The command's exit code where some shots are drafts.
-const DRAFTS: i32 = 3;
 /// What a delivered shot's 10th percentile is to reach.
 const P10: f64 = 0.75;
 
@@ -74,7 +72,7 @@ fn gain(root: &Path, out: &Path) -> anyhow::Result<Vec<Figure>> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("start greenroom")?;
     let wall = started.elapsed();
     let status = output.status;
-    ensure!(status.success() || status.code() == Some(DRAFTS), "greenroom ended with {status}");
+    ensure!(status.success() || status.code() == Some(farm::DRAFTS), "greenroom ended with {status}");
     let text = String::from_utf8(output.stdout)?;
     let last = text.lines().last().context("greenroom said nothing")?;
     let told: Told = serde_json::from_str(last).or_else(|_| serde_json::from_str(&text)).context("parse its answer")?;

@@ -1,5 +1,6 @@
 //! What `greenroom run --learn` does after the film: a LoRA for everybody in the cast, and the film again.
 
+use greenroom_domain::LoraTier;
 use greenroom_proto::v1;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -10,9 +11,6 @@ use super::{
     steps,
 };
 use crate::{failure::Failure, json, names, summary};
-
-/// With fewer references no LoRA can be trained and proved.
-const REFERENCES: usize = 5;
 
 /// What came of it.
 pub(super) struct Learnt {
@@ -27,11 +25,11 @@ pub(super) struct Learnt {
 /// Learns one character after the other, and films again if any of them has a LoRA in force.
 pub(super) async fn learn(filming: &Filming<'_>, characters: &[v1::Character], out: &Path) -> Result<Learnt, Failure> {
     let mut learnt = Learnt { loras: vec![], lines: vec![String::new()], again: None };
-    let mut in_force = false;
+    let (mut in_force, needed) = (false, LoraTier::Low.references());
     for character in characters {
         let name = names::last(&character.name);
-        if character.references.len() < REFERENCES {
-            filming.output.note(&format!("{name} has too few pictures to be learnt: {REFERENCES} are needed"));
+        if character.references.len() < needed {
+            filming.output.note(&format!("{name} has too few pictures to be learnt: {needed} are needed"));
             continue;
         }
         let folder = out.join("loras").join(name.to_lowercase());

@@ -173,7 +173,7 @@ pub(super) async fn list(farm: &Farm, character: &str) -> Result<Vec<v1::Lora>, 
 }
 
 /// The version that a job made, in lines; why there is none where it trained nothing.
-pub(super) fn of_job(loras: &[v1::Lora], job: &str) -> Vec<String> {
+fn of_job(loras: &[v1::Lora], job: &str) -> Vec<String> {
     let made = loras.iter().find(|lora| lora.job == job);
     made.map_or_else(
         || vec!["  nothing was trained: too few pictures were left, `greenroom report` says why".into()],

@@ -188,7 +188,7 @@ impl Run {
 pub(super) struct Filming<'a> {
     pub(super) farm: &'a Farm,
     pub(super) output: &'a Output,
-    pub(super) project: &'a ProjectName,
+    project: &'a ProjectName,
     script: &'a Path,
     /// The job that an interruption cancels.
     pub(super) current: &'a RefCell<Option<String>>,

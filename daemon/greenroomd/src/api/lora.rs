@@ -1,6 +1,6 @@
 //! LoRAs.
 
-use greenroom_domain::{Character, LoraState, LoraTier, LoraVersion, Project};
+use greenroom_domain::{Character, LoraTier, LoraVersion, Project};
 use greenroom_proto::v1::{self, lora_service_server::LoraService};
 use tonic::{Request, Response, Status};
 
@@ -72,15 +72,11 @@ fn listed(project: &Project, character: &Character) -> v1::ListLorasResponse {
 
 fn lora(project: &str, character: &Character, version: &LoraVersion) -> v1::Lora {
     let (recipe, proof) = (&version.recipe, &version.proof);
-    let (active, reasons) = match &version.state {
-        LoraState::Active { .. } => (true, vec![]),
-        LoraState::Retired { reasons, .. } => (false, reasons.clone()),
-    };
     v1::Lora {
         name: format!("{project}/characters/{}/loras/{}", character.name, version.number),
         number: version.number,
-        active,
-        reasons,
+        active: version.state.is_active(),
+        reasons: version.state.reasons().to_vec(),
         digest: version.lora.to_string(),
         dataset_digest: version.dataset.to_string(),
         sheet_digest: version.sheet.to_string(),

@@ -44,15 +44,15 @@ pub(super) fn page(report: &Report, thumbnails: &BTreeMap<Digest, String>, defau
     html! {
         (DOCTYPE)
         html lang="en" {
-            (head(&report.title))
+            (head(&report.head.title))
             body {
                 header {
-                    h1 { (report.title) }
+                    h1 { (report.head.title) }
                     p.state.(if accepted == of { "pass" } else { "fail" }) {
                         (accepted) " of " (of) " shots accepted"
                         @if accepted < of { ": the others are in the episode as drafts, visibly marked" }
                     }
-                    p.small { "Project " (report.project) " · job " (report.job) " · gate: p10 IDR ≥ " (report.settings.gate) }
+                    p.small { "Project " (report.head.project) " · job " (report.head.job) " · gate: p10 IDR ≥ " (report.settings.gate) }
                 }
                 @if let Some(episode) = &report.episode {
                     section {
@@ -209,7 +209,7 @@ pub(super) fn timings(timings: &BTreeMap<String, f64>) -> Markup {
 fn provenance(report: &Report) -> Markup {
     html! {
         table.digests {
-            tr { td { "Greenroom" } td { (report.greenroom) } }
+            tr { td { "Greenroom" } td { (report.head.greenroom) } }
             tr { td { "script" } td { code { (report.script) } } }
             tr { td { "pack " (report.pack.name) " " (report.pack.version) } td { code { (report.pack.digest) } } }
             @for c in &report.cast {

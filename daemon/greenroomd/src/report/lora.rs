@@ -1,14 +1,14 @@
 //! The report of a job that trained a LoRA: what it brings, how it was trained, and on what.
 
 use greenroom_domain::{
-    Digest, Job, LoraDataset, LoraOrigin, LoraProof, LoraRecipe, LoraState, LoraVersion, Pack, Problem, ProblemKind,
-    Project, Task, TaskKind, TaskOutput,
+    Digest, Job, LoraDataset, LoraOrigin, LoraProof, LoraRecipe, LoraVersion, Pack, Problem, ProblemKind, Project,
+    Task, TaskKind, TaskOutput,
 };
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{Built, html as page};
+use super::{Built, Head, html as page};
 use crate::{farm::Farm, learn, ledger::LedgerError};
 
 /// A list of pictures of more bytes is none.
@@ -19,13 +19,9 @@ const SHOWN: usize = 60;
 /// The report. Fields are only ever added; `version` grows when one changes its meaning.
 #[derive(Debug, Serialize)]
 struct Report {
-    version: u32,
-    greenroom: &'static str,
-    job: String,
-    project: String,
+    #[serde(flatten)]
+    head: Head,
     character: String,
-    title: String,
-    state: &'static str,
     pack: PackUsed,
     /// The registered LoRA; none where nothing was trained, or the character is another by now.
     lora: Option<Registered>,
@@ -76,12 +72,7 @@ pub(super) async fn build(farm: &Farm, project: &Project, job: &Job, tasks: &[Ta
         _ => (None, None),
     };
     let report = Report {
-        version: 1,
-        greenroom: env!("CARGO_PKG_VERSION"),
-        job: job.id.to_string(),
-        project: project.name.clone(),
-        title: job.title.clone(),
-        state: job.state.name(),
+        head: Head::of(project, job),
         pack: used(&farm.pack, plan.pack),
         lora: version.map(registered),
         recipe: lora.and(plan.tier()).map(|tier| *plan.recipes.recipe(tier)),
@@ -116,11 +107,8 @@ fn used(pack: &Pack, digest: Digest) -> PackUsed {
 }
 
 fn registered(version: &LoraVersion) -> Registered {
-    let (active, reasons) = match &version.state {
-        LoraState::Active { .. } => (true, vec![]),
-        LoraState::Retired { reasons, .. } => (false, reasons.clone()),
-    };
-    Registered { number: version.number, active, reasons, adapter: version.lora }
+    let (number, state) = (version.number, &version.state);
+    Registered { number, active: state.is_active(), reasons: state.reasons().to_vec(), adapter: version.lora }
 }
 
 fn show(report: &Report, thumbnails: &BTreeMap<Digest, String>) -> String {
@@ -128,13 +116,13 @@ fn show(report: &Report, thumbnails: &BTreeMap<Digest, String>) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
-            (page::head(&report.title))
+            (page::head(&report.head.title))
             body {
                 header {
-                    h1 { (report.title) @if let Some(lora) = &report.lora { " " (lora.number) } }
+                    h1 { (report.head.title) @if let Some(lora) = &report.lora { " " (lora.number) } }
                     p.state.(if active { "pass" } else { "fail" }) { (state(report)) }
                     @if let Some(lora) = &report.lora { @for reason in &lora.reasons { p.reason { (reason) } } }
-                    p.small { "Project " (report.project) " · job " (report.job) }
+                    p.small { "Project " (report.head.project) " · job " (report.head.job) }
                 }
                 @if let Some(proof) = &report.proof { (proved(proof)) }
                 @if !report.curve.is_empty() { (trained(report)) }
@@ -230,7 +218,7 @@ fn origin(origin: &LoraOrigin) -> String {
 fn provenance(report: &Report) -> Markup {
     html! {
         table.digests {
-            tr { td { "Greenroom" } td { (report.greenroom) } }
+            tr { td { "Greenroom" } td { (report.head.greenroom) } }
             tr { td { "pack " (report.pack.name) " " (report.pack.version) } td { code { (report.pack.digest) } } }
             @if let Some(lora) = &report.lora { tr { td { "adapter" } td { code { (lora.adapter) } } } }
         }

@@ -32,12 +32,8 @@ pub(crate) struct Built {
 /// The report. Fields are only ever added; `version` grows when one changes its meaning.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    version: u32,
-    greenroom: &'static str,
-    job: String,
-    project: String,
-    title: String,
-    state: &'static str,
+    #[serde(flatten)]
+    head: Head,
     settings: Settings,
     script: Digest,
     pack: PackUsed,
@@ -46,6 +42,30 @@ pub(crate) struct Report {
     episode: Option<EpisodeReport>,
     /// Seconds of work by stage, over all tasks that were run (not reused) for this job.
     timings: BTreeMap<String, f64>,
+}
+
+/// With which every report begins.
+#[derive(Debug, Serialize)]
+struct Head {
+    version: u32,
+    greenroom: &'static str,
+    job: String,
+    project: String,
+    title: String,
+    state: &'static str,
+}
+
+impl Head {
+    fn of(project: &Project, job: &Job) -> Self {
+        Self {
+            version: 1,
+            greenroom: env!("CARGO_PKG_VERSION"),
+            job: job.id.to_string(),
+            project: project.name.clone(),
+            title: job.title.clone(),
+            state: job.state.name(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -177,12 +197,7 @@ fn report(project: &Project, job: &Job, pack: &Pack, plan: &ScriptPlan, tasks: &
         })
     });
     Report {
-        version: 1,
-        greenroom: env!("CARGO_PKG_VERSION"),
-        job: job.id.to_string(),
-        project: project.name.clone(),
-        title: job.title.clone(),
-        state: job.state.name(),
+        head: Head::of(project, job),
         settings: plan.settings.clone(),
         script: plan.script,
         pack: PackUsed { name: pack.name.clone(), version: pack.version, digest: plan.pack, models },

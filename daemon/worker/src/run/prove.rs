@@ -156,7 +156,7 @@ fn look(bench: &mut Bench, picture: RgbImage, (caption, gate): (&str, f32), judg
         gate,
         calibration: &judges.curve,
         curves: &BTreeMap::new(),
-        scoring: &bench.models.pack.identity.scoring.clone(),
+        scoring: &bench.models.pack.identity.scoring,
         models: bench.models.used()?,
     });
     let score = verdict.characters.first().and_then(|character| character.p10);
@@ -171,7 +171,7 @@ fn seen(FoundFace { face, embedding, .. }: FoundFace) -> SeenFace {
 /// How probable the classifier finds what the caption asks, 0 without a face; none where there is no classifier, or nothing that
 /// it knows is asked.
 fn follows(bench: &mut Bench, face: Option<&RgbImage>, caption: &str) -> Result<Option<f32>, Fault> {
-    let Some(how) = bench.models.pack.attributes.clone() else { return Ok(None) };
+    let Some(how) = &bench.models.pack.attributes else { return Ok(None) };
     let asked = asked(caption, &how.anchors, &how.labels);
     let Some(classifier) = bench.models.classifier()?.filter(|_| !asked.is_empty()) else { return Ok(None) };
     let shown = classifier.classify_squares(&Vec::from_iter(face.cloned()))?.pop();
