@@ -83,6 +83,32 @@ async fn a_lora_is_trained_proved_deployed_and_rolled_back() {
 }
 
 #[tokio::test]
+async fn a_lora_is_made_smaller_written_for_peft_and_taken_back_from_a_file() {
+    let (farm, _lab, _pack) = farm(0).await;
+    mara(&farm, 5).await;
+    farm.said(&["lora", "train", "lab", "MARA", "--watch"]).await;
+    let refused = farm.said(&["lora", "shrink", "lab", "MARA", "1", "--rank", "8"]).await;
+    assert!(refused.contains("version 1 has rank 8, 8 is not lower"), "{refused}");
+    let told = farm.said(&["lora", "shrink", "lab", "MARA", "1", "--rank", "2", "--watch"]).await;
+    assert!(told.contains("made smaller from version 1: mean IDR changes by") && told.contains("version 1 at rank 2"));
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, small] = ["whole", "small"].map(|name| folder.path().join(name).with_extension("safetensors"));
+    farm.said(&["lora", "save", "lab", "MARA", "1", whole.to_str().unwrap()]).await;
+    let peft = ["lora", "save", "lab", "MARA", "2", small.to_str().unwrap(), "--naming", "peft", "--precision", "f16"];
+    let said = farm.said(&peft).await;
+    assert!(said.contains("saved"), "{said}");
+    let bytes = fs::read(&small).unwrap();
+    assert!(bytes.len() * 4 < fs::read(&whole).unwrap().len(), "a quarter of the rank in half the precision");
+    assert!(String::from_utf8_lossy(&bytes).contains("lora_A.weight"), "peft's names");
+    let told = farm.said(&["lora", "add", "lab", "MARA", small.to_str().unwrap(), "--watch"]).await;
+    assert!(told.contains("MARA LoRA from small.safetensors: done") && told.contains("rank 2, from small"), "{told}");
+    assert_eq!(versions(&farm).await.len(), 3);
+    fs::write(&small, b"no adapter").unwrap();
+    let refused = farm.said(&["lora", "add", "lab", "MARA", small.to_str().unwrap(), "--watch"]).await;
+    assert!(refused.contains("failed") && refused.contains("safetensors"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_run_that_learns_films_trains_proves_and_says_what_it_brings() {
     let (pack, folder) = (quick_pack(), tempfile::tempdir().unwrap());
     let [script, cast, out] = ["one.toml", "cast", "out"].map(|name| folder.path().join(name).display().to_string());

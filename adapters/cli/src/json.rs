@@ -62,6 +62,8 @@ pub(crate) fn lora(lora: &v1::Lora) -> Value {
         "sheet_digest": lora.sheet_digest,
         "character_revision": lora.character_revision,
         "job": lora.job,
+        "shrunk_from": lora.shrunk_from,
+        "given_as": lora.given_as,
         "recipe": {
             "rank": recipe.rank,
             "alpha": float(recipe.alpha),

@@ -1,10 +1,11 @@
 //! LoRAs: jobs that train one, by themselves after a film and by hand, and which version is in force.
 
 use greenroom_domain::{
-    CalibrationUsed, Character, CharacterState, CollectTake, Digest, EventBody, EventSeq, Job, JobState, LoraTier,
-    LoraUsed, Problem, ProblemKind, Project, Spec, Task, TaskKind, TaskOutput,
+    CalibrationUsed, Character, CharacterState, CollectTake, Digest, EventBody, EventSeq, Job, JobState, LoraDataset,
+    LoraNaming, LoraPrecision, LoraTier, LoraUsed, LoraVersion, Problem, ProblemKind, Project, Spec, Task, TaskKind,
+    TaskOutput,
 };
-use greenroom_schedule::{LoraPlan, compile_lora, deployed, worth_training_on};
+use greenroom_schedule::{Becomes, LoraFrom, LoraPlan, compile_lora, deployed, worth_training_on};
 use greenroom_store::{Batch, EventScope};
 use greenroom_story::{portrait_captions, trial_prompts};
 use std::{collections::BTreeSet, sync::Arc};
@@ -78,6 +79,85 @@ pub(crate) async fn train(
     push(farm, project, &plan).await
 }
 
+/// What a person wants of a LoRA that is there already.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// A file that the farm has becomes a version.
+    Given {
+        /// The file's name.
+        name: String,
+        /// The file (safetensors).
+        lora: Digest,
+    },
+    /// A version at a lower rank.
+    Shrunk {
+        /// Of which version.
+        of: u32,
+        /// Rank that no layer passes.
+        rank: u32,
+    },
+    /// A version as a file for another program.
+    Exported {
+        /// Of which version.
+        of: u32,
+        /// How its layers are named.
+        naming: LoraNaming,
+        /// How its numbers are stored.
+        precision: LoraPrecision,
+    },
+}
+
+/// Makes the job that makes something of a LoRA that is there already.
+pub(crate) async fn turn(
+    farm: &Farm,
+    project: &Project,
+    character: &Character,
+    wanted: Wanted,
+) -> Result<Pushed<Job>, LedgerError> {
+    let mut plan = LoraPlan { takes: vec![], ..plan(farm, project, character).await? };
+    let version = |number: u32| version(character, farm.pack_digest, number);
+    let of = |version: &LoraVersion, becomes| {
+        let LoraVersion { lora, dataset, recipe, .. } = *version;
+        LoraFrom { lora, dataset, recipe, becomes }
+    };
+    plan.from = Some(match wanted {
+        Wanted::Given { name, lora } => {
+            if !farm.artifacts.has(lora).await.unwrap_or(false) {
+                let remedy = "send it with `greenroom lora add`";
+                return Err(Problem::invalid("add LoRA", &name, "the farm does not have the file", remedy).into());
+            }
+            let unknown = LoraDataset { character: character.name.clone(), pictures: vec![], refused: vec![] };
+            let dataset = push::put_json(farm, &unknown).await?;
+            LoraFrom { lora, dataset, recipe: plan.recipes.low, becomes: Becomes::Given { name } }
+        }
+        Wanted::Shrunk { of: number, rank } => {
+            let version = version(number)?;
+            if !(1..version.recipe.rank).contains(&rank) {
+                let cause = format!("version {number} has rank {}, {rank} is not lower", version.recipe.rank);
+                let remedy = format!("say a rank from 1 to {}", version.recipe.rank.saturating_sub(1).max(1));
+                return Err(Problem::invalid("shrink LoRA", &character.name, cause, remedy).into());
+            }
+            plan.against = Some(LoraUsed { number, lora: version.lora });
+            of(version, Becomes::Shrunk { of: number, rank })
+        }
+        Wanted::Exported { of: number, naming, precision } => {
+            of(version(number)?, Becomes::Exported { naming, precision })
+        }
+    });
+    push(farm, project, &plan).await
+}
+
+/// A version that the pack's models can wear.
+fn version(character: &Character, pack: Digest, number: u32) -> Result<&LoraVersion, Problem> {
+    let version = character.loras.iter().find(|version| version.number == number);
+    let cause = match version {
+        Some(version) if version.pack == pack => return Ok(version),
+        Some(_) => format!("version {number} was made for another pack than the farm's"),
+        None => format!("there is no version {number}"),
+    };
+    Err(Problem::new(ProblemKind::NotFound, "use LoRA", &character.name, cause, "look at `greenroom lora list`"))
+}
+
 /// The same where a character may have more pictures than the project asks for; only the job can tell how many are alike.
 async fn by_itself(farm: &Farm, project: &Project, character: &Character, more_than: u32) -> Result<(), LedgerError> {
     let plan = LoraPlan { more_than: Some(more_than), ..plan(farm, project, character).await? };
@@ -96,7 +176,14 @@ async fn push(farm: &Farm, project: &Project, plan: &LoraPlan) -> Result<Pushed<
         return Err(refuse(&plan.character, &cause, "give more references of it, or choose a lower tier").into());
     };
     let request = push::put_json(farm, plan).await?;
-    let title = format!("{} LoRA", plan.character);
+    let title = match plan.from.as_ref().map(|from| &from.becomes) {
+        None => format!("{} LoRA", plan.character),
+        Some(Becomes::Given { name }) => format!("{} LoRA from {name}", plan.character),
+        Some(Becomes::Shrunk { of, rank }) => format!("{} LoRA {of} at rank {rank}", plan.character),
+        Some(Becomes::Exported { naming, precision, .. }) => {
+            format!("{} LoRA for {} ({})", plan.character, naming.name(), precision.name())
+        }
+    };
     let job = Job { id, project: project.id, title, request, state: JobState::Active, created: now };
     push::insert(farm, job, vec![task], Batch::new(), vec![]).await
 }
@@ -176,6 +263,7 @@ async fn plan(farm: &Farm, project: &Project, character: &Character) -> Result<L
         steps: diffusion.steps,
         guidance: diffusion.guidance,
         text_alone: false,
+        from: None,
     })
 }
 

@@ -148,7 +148,9 @@ impl Farm {
         let tasks = self.store.tasks(id).await?;
         let plan = match tasks.first().map(|task| task.kind) {
             Some(TaskKind::Breakdown) => Some(Plan::Script(Box::new(push::load_plan(self, &job).await?))),
-            Some(TaskKind::Collect) => Some(Plan::Lora(Box::new(learn::load_plan(self, &job).await?))),
+            Some(TaskKind::Collect | TaskKind::Convert) => {
+                Some(Plan::Lora(Box::new(learn::load_plan(self, &job).await?)))
+            }
             _ => None,
         };
         Ok(Work::new(job, plan, tasks))

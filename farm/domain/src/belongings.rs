@@ -65,6 +65,7 @@ impl TaskOutput {
             Self::Lora { lora, curve: _, samples, timings: _ } => {
                 vec![(ArtifactKind::Lora, *lora), (ArtifactKind::Sample, *samples)]
             }
+            Self::Converted { lora, rank: _, alpha: _, energy: _, timings: _ } => vec![(ArtifactKind::Lora, *lora)],
             Self::Proof { proof: _, sheet, timings: _ } => vec![(ArtifactKind::Sample, *sheet)],
             Self::Verdict { verdict, timings: _ } => {
                 verdict.looks.strip.iter().map(|strip| (ArtifactKind::Strip, *strip)).collect()

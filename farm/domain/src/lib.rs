@@ -45,8 +45,8 @@ pub use input::{Channels, DetectorInput, EmbedderInput};
 pub use job::{Job, JobState, ShotOutcome};
 pub use looks::{AnchorScore, Looks, Repeat, StyleScore};
 pub use lora::{
-    LORA_HALF_FROM, LoraDataset, LoraDefaults, LoraOrigin, LoraPicture, LoraProof, LoraRecipe, LoraState, LoraTier,
-    LoraUsed, LoraVersion, LoraViews,
+    LORA_HALF_FROM, LoraDataset, LoraDefaults, LoraMade, LoraNaming, LoraOrigin, LoraPicture, LoraPrecision, LoraProof,
+    LoraRecipe, LoraState, LoraTier, LoraUsed, LoraVersion, LoraViews,
 };
 pub use onnx::OnnxKind;
 pub use pack::{
@@ -61,8 +61,9 @@ pub use script::{
     Breakdown, CameraMove, Framing, Heading, Line, PersonCaption, Prompt, Scene, Setting, Shot, ShotKey, TimeOfDay,
 };
 pub use spec::{
-    AssembleShot, AssembleSpec, CalibrateSpec, CastMember, ClipOutput, CollectSpec, CollectTake, GenerateSpec,
-    IdentityPrompt, Keyframing, LoraPrompt, Pixels, ProfileSpec, ProveSpec, Spec, TaskOutput, TrainSpec, ValidateSpec,
+    AssembleShot, AssembleSpec, CalibrateSpec, CastMember, ClipOutput, CollectSpec, CollectTake, ConvertSpec,
+    GenerateSpec, IdentityPrompt, Keyframing, LoraPrompt, Pixels, ProfileSpec, ProveSpec, Spec, TaskOutput, TrainSpec,
+    ValidateSpec,
 };
 pub use task::{Lease, LeaseEpoch, MAX_FAILURES, Task, TaskError, TaskKind, TaskState, TransitionError};
 pub use units::{Band, Cosine, Fps, Frames, Idr, Seed, Timestamp};

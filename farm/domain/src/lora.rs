@@ -15,11 +15,14 @@ pub struct LoraVersion {
     pub pack: Digest,
     /// The job that made it.
     pub job: JobId,
+    /// Where it is from.
+    #[serde(default)]
+    pub made: LoraMade,
     /// The adapter (safetensors, kohya's names).
     pub lora: Digest,
     /// The [`LoraDataset`] (JSON).
     pub dataset: Digest,
-    /// How it was trained.
+    /// How it was trained; of one that was given, its rank and alpha alone.
     pub recipe: LoraRecipe,
     /// What it brings, on prompts and seeds that it was not trained on.
     pub proof: LoraProof,
@@ -29,6 +32,49 @@ pub struct LoraVersion {
     pub state: LoraState,
     /// When it was made.
     pub created: Timestamp,
+}
+
+/// Where a version is from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "made", rename_all = "snake_case")]
+pub enum LoraMade {
+    /// Trained here.
+    #[default]
+    Trained,
+    /// An earlier version at a lower rank.
+    Shrunk {
+        /// Number of that version.
+        of: u32,
+    },
+    /// Brought by somebody.
+    Given {
+        /// The file's name as it was given.
+        name: String,
+    },
+}
+
+/// How layers are named in a LoRA file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoraNaming {
+    /// `lora_unet_…`, as kohya's trainers; read nearly everywhere.
+    #[default]
+    Kohya,
+    /// `unet.….lora_A.weight`, as peft and diffusers.
+    Peft,
+}
+
+/// How numbers are stored in a LoRA file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoraPrecision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Half precision.
+    F16,
+    /// bfloat16.
+    Bf16,
 }
 
 /// At most one version of a character is active.
@@ -260,6 +306,41 @@ impl LoraTier {
             Self::Low => "low",
             Self::Standard => "standard",
             Self::High => "high",
+        }
+    }
+}
+
+impl LoraNaming {
+    /// The naming of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Kohya, Self::Peft].into_iter().find(|naming| naming.name() == name)
+    }
+
+    /// One word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kohya => "kohya",
+            Self::Peft => "peft",
+        }
+    }
+}
+
+impl LoraPrecision {
+    /// The precision of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::F32, Self::F16, Self::Bf16].into_iter().find(|precision| precision.name() == name)
+    }
+
+    /// One word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
         }
     }
 }

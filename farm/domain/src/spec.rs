@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     CalibrationSummary, CalibrationUsed, CameraMove, Cosine, Decision, Digest, FaceAt, Fps, Frames, Framing, Line,
-    LoraProof, LoraRecipe, LoraUsed, Prompt, ReferenceQuality, RepairSpec, Seed, ShotKey, TaskKind, Verdict,
+    LoraNaming, LoraPrecision, LoraProof, LoraRecipe, LoraUsed, Prompt, ReferenceQuality, RepairSpec, Seed, ShotKey,
+    TaskKind, Verdict,
 };
 
 /// What a task is asked to do.
@@ -34,6 +35,8 @@ pub enum Spec {
     Collect(CollectSpec),
     /// Pictures → LoRA.
     Train(TrainSpec),
+    /// LoRA → LoRA of another rank, naming or precision.
+    Convert(ConvertSpec),
     /// LoRA → what it brings.
     Prove(ProveSpec),
 }
@@ -52,6 +55,7 @@ impl Spec {
             Self::Assemble(_) => TaskKind::Assemble,
             Self::Collect(_) => TaskKind::Collect,
             Self::Train(_) => TaskKind::Train,
+            Self::Convert(_) => TaskKind::Convert,
             Self::Prove(_) => TaskKind::Prove,
         }
     }
@@ -274,6 +278,23 @@ pub struct TrainSpec {
     pub seed: Seed,
 }
 
+/// Convert: check a LoRA against the pack's models, and write it anew.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConvertSpec {
+    /// The pack's digest.
+    pub pack: Digest,
+    /// Whose LoRA it is.
+    pub character: String,
+    /// The LoRA as it is (safetensors, any naming).
+    pub lora: Digest,
+    /// Rank that no layer shall pass; none leaves ranks alone.
+    pub rank: Option<u32>,
+    /// How its layers shall be named.
+    pub naming: LoraNaming,
+    /// How its numbers shall be stored.
+    pub precision: LoraPrecision,
+}
+
 /// Prove: generate with and without, and score both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProveSpec {
@@ -389,6 +410,19 @@ pub enum TaskOutput {
         curve: Vec<(u32, f32)>,
         /// Pictures made on the way (PNG).
         samples: Digest,
+        /// Seconds spent by stage, for the report.
+        timings: BTreeMap<String, f64>,
+    },
+    /// Of a convert task.
+    Converted {
+        /// The adapter (safetensors).
+        lora: Digest,
+        /// The highest rank of its layers.
+        rank: u32,
+        /// The alpha of that layer: its weights act times `alpha / rank`.
+        alpha: f32,
+        /// Share of the squared size of all that it adds which is left, 0 to 1.
+        energy: f64,
         /// Seconds spent by stage, for the report.
         timings: BTreeMap<String, f64>,
     },

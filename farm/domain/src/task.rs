@@ -28,6 +28,8 @@ pub enum TaskKind {
     Collect,
     /// Pictures → LoRA.
     Train,
+    /// LoRA → LoRA of another rank, naming or precision.
+    Convert,
     /// LoRA → what it brings.
     Prove,
 }
@@ -44,6 +46,7 @@ impl fmt::Display for TaskKind {
             Self::Assemble => "assemble",
             Self::Collect => "collect",
             Self::Train => "train",
+            Self::Convert => "convert",
             Self::Prove => "prove",
         })
     }

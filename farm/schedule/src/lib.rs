@@ -12,7 +12,7 @@ mod takes;
 
 pub use calibrate::{calibrated, due_calibrations};
 pub use compile::{ScriptPlan, compile_calibrate, compile_profile, compile_script};
-pub use lora::{LoraPlan, compile_lora, deployed, trained, worth_training_on};
+pub use lora::{Becomes, LoraFrom, LoraPlan, compile_lora, deployed, trained, worth_training_on};
 pub use plan::{Action, Held, Holder, Ready, Snapshot, WorkerView, plan};
 pub use retry::{Remedy, retry};
 pub use settle::{Next, Plan, settle};

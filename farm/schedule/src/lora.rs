@@ -1,14 +1,17 @@
 //! A LoRA's way: collect pictures, train on them if they are enough, prove the result, and put it in force if it is better.
 //!
 //! ```text
-//! collect ──► more than the project asks, or asked for by hand ──► train ──► prove ──► active, or retired with its reasons
-//!        └──► fewer: the job ends, nothing was trained
+//! collect ──► more than the project asks, or asked for by hand ──► train ──┐
+//!        └──► fewer: the job ends, nothing was trained                     ├──► prove ──► active, or retired with its reasons
+//! convert: one that was given, or an earlier version at a lower rank ──────┘
+//!        └──► for another program: the job ends with the file
 //! ```
 
 use greenroom_domain::{
-    CalibrationUsed, Character, CollectSpec, CollectTake, Cosine, Digest, FaceAt, FrameScore, Framing, IdentityPrompt,
-    JobId, LORA_HALF_FROM, LoraDefaults, LoraProof, LoraState, LoraTier, LoraUsed, LoraVersion, Prompt, ProveSpec,
-    Seed, Spec, Task, TaskId, TaskKind, TaskOutput, Timestamp, TrainSpec, Verdict,
+    CalibrationUsed, Character, CollectSpec, CollectTake, ConvertSpec, Cosine, Digest, FaceAt, FrameScore, Framing,
+    IdentityPrompt, JobId, LORA_HALF_FROM, LoraDefaults, LoraMade, LoraNaming, LoraPrecision, LoraProof, LoraRecipe,
+    LoraState, LoraTier, LoraUsed, LoraVersion, Prompt, ProveSpec, Seed, Spec, Task, TaskId, TaskKind, TaskOutput,
+    Timestamp, TrainSpec, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +63,47 @@ pub struct LoraPlan {
     /// Whether the proof also tells what the caption alone reaches.
     #[serde(default)]
     pub text_alone: bool,
+    /// What is there already; none: it is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<LoraFrom>,
+}
+
+/// A LoRA that is there already.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoraFrom {
+    /// The adapter (safetensors).
+    pub lora: Digest,
+    /// What it was trained on; of one that was given, nothing that is known.
+    pub dataset: Digest,
+    /// How it was trained; of one that was given, the pack's recipe, whose rank and alpha give way to the file's.
+    pub recipe: LoraRecipe,
+    /// What becomes of it.
+    pub becomes: Becomes,
+}
+
+/// What becomes of a LoRA that is there already.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "becomes", rename_all = "snake_case")]
+pub enum Becomes {
+    /// A version, in force if it is better.
+    Given {
+        /// The file's name as it was given.
+        name: String,
+    },
+    /// A version of a lower rank, proved against the one that it is made from and never put in force by itself.
+    Shrunk {
+        /// Number of that version.
+        of: u32,
+        /// Rank that no layer passes.
+        rank: u32,
+    },
+    /// A file for another program.
+    Exported {
+        /// How its layers are named.
+        naming: LoraNaming,
+        /// How its numbers are stored.
+        precision: LoraPrecision,
+    },
 }
 
 /// One in so many references is kept for scoring, at least one.
@@ -115,6 +159,15 @@ impl LoraPlan {
         }
     }
 
+    fn convert(&self, from: &LoraFrom) -> ConvertSpec {
+        let (rank, naming, precision) = match from.becomes {
+            Becomes::Given { .. } => (None, LoraNaming::Kohya, LoraPrecision::F32),
+            Becomes::Shrunk { rank, .. } => (Some(rank), LoraNaming::Kohya, LoraPrecision::F32),
+            Becomes::Exported { naming, precision } => (None, naming, precision),
+        };
+        ConvertSpec { pack: self.pack, character: self.character.clone(), lora: from.lora, rank, naming, precision }
+    }
+
     fn identity(&self) -> IdentityPrompt {
         IdentityPrompt { character: self.character.clone(), profile: self.profile, scale: self.identity_scale }
     }
@@ -161,8 +214,11 @@ pub fn worth_training_on(take: Digest, caption: &str, verdict: &Verdict, charact
 /// The first task of a LoRA's job; none where the plan's references allow no tier.
 #[must_use]
 pub fn compile_lora(plan: &LoraPlan, id: TaskId, job: JobId, now: Timestamp) -> Option<Task> {
-    let spec = Spec::Collect(plan.collect(plan.tier()?));
-    Some(Task { spec: Some(spec), ..blank(id, job, TaskKind::Collect, now) })
+    let spec = match &plan.from {
+        Some(from) => Spec::Convert(plan.convert(from)),
+        None => Spec::Collect(plan.collect(plan.tier()?)),
+    };
+    Some(Task { spec: Some(spec.clone()), ..blank(id, job, spec.kind(), now) })
 }
 
 /// What follows in a LoRA's job when its last task is done.
@@ -177,6 +233,10 @@ pub(crate) fn follow(
         Some((_, TaskOutput::Dataset { dataset, pictures, .. })) => train(plan, *dataset, pictures.len()),
         Some((Task { spec: Some(Spec::Train(train)), .. }, TaskOutput::Lora { lora, .. })) => {
             Some(Spec::Prove(plan.prove(*lora, train.dataset)))
+        }
+        Some((_, TaskOutput::Converted { lora, .. })) => {
+            let from = plan.from.as_ref().filter(|from| !matches!(from.becomes, Becomes::Exported { .. }));
+            from.map(|from| Spec::Prove(plan.prove(*lora, from.dataset)))
         }
         _ => None,
     };
@@ -207,8 +267,7 @@ pub fn trained(
     }
     let output = |kind| tasks.iter().find(|task| task.kind == kind).and_then(Task::output);
     let Some(TaskOutput::Proof { proof, sheet, .. }) = output(TaskKind::Prove) else { return None };
-    let Some(TaskOutput::Lora { lora, .. }) = output(TaskKind::Train) else { return None };
-    let Some(TaskOutput::Dataset { dataset, .. }) = output(TaskKind::Collect) else { return None };
+    let Made { lora, dataset, recipe, made } = made(plan, &output)?;
     let number = character.loras.last().map_or(1, |last| last.number + 1);
     let state = verdict_on(character, plan, proof);
     let version = LoraVersion {
@@ -216,9 +275,10 @@ pub fn trained(
         revision: plan.revision,
         pack: plan.pack,
         job,
-        lora: *lora,
-        dataset: *dataset,
-        recipe: *plan.recipes.recipe(plan.tier()?),
+        made,
+        lora,
+        dataset,
+        recipe,
         proof: proof.clone(),
         sheet: *sheet,
         state: LoraState::Retired { at: now, reasons: vec![] },
@@ -236,8 +296,39 @@ pub fn trained(
     })
 }
 
+/// What a LoRA's job has made.
+struct Made {
+    lora: Digest,
+    dataset: Digest,
+    recipe: LoraRecipe,
+    made: LoraMade,
+}
+
+fn made<'a>(plan: &LoraPlan, output: &impl Fn(TaskKind) -> Option<&'a TaskOutput>) -> Option<Made> {
+    let Some(from) = &plan.from else {
+        let Some(TaskOutput::Lora { lora, .. }) = output(TaskKind::Train) else { return None };
+        let Some(TaskOutput::Dataset { dataset, .. }) = output(TaskKind::Collect) else { return None };
+        let recipe = *plan.recipes.recipe(plan.tier()?);
+        return Some(Made { lora: *lora, dataset: *dataset, recipe, made: LoraMade::Trained });
+    };
+    let Some(&TaskOutput::Converted { lora, rank, alpha, .. }) = output(TaskKind::Convert) else { return None };
+    let made = match &from.becomes {
+        Becomes::Given { name } => LoraMade::Given { name: name.clone() },
+        Becomes::Shrunk { of, .. } => LoraMade::Shrunk { of: *of },
+        Becomes::Exported { .. } => return None,
+    };
+    Some(Made { lora, dataset: from.dataset, recipe: LoraRecipe { rank, alpha, ..from.recipe }, made })
+}
+
 /// Whether a LoRA may be put in force by itself, or why not.
 fn verdict_on(character: &Character, plan: &LoraPlan, proof: &LoraProof) -> Result<(), Vec<String>> {
+    if let Some(LoraFrom { becomes: Becomes::Shrunk { of, .. }, .. }) = plan.from {
+        let gain = proof.after - proof.before;
+        let told = format!(
+            "made smaller from version {of}: mean IDR changes by {gain:+.3}; deploy it by hand where that will do"
+        );
+        return Err(vec![told]);
+    }
     let mut reasons = proof.faults();
     let in_force = character.lora(plan.pack).map(|version| version.number);
     if in_force != plan.against.as_ref().map(|used| used.number) {

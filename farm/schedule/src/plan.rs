@@ -117,12 +117,12 @@ const fn rank(kind: TaskKind) -> u8 {
         TaskKind::Validate => 1,
         TaskKind::Repair => 2,
         TaskKind::Profile | TaskKind::Calibrate => 3,
-        TaskKind::Generate | TaskKind::Collect | TaskKind::Train | TaskKind::Prove => 4,
+        TaskKind::Generate | TaskKind::Collect | TaskKind::Train | TaskKind::Convert | TaskKind::Prove => 4,
     }
 }
 
 const fn is_learning(kind: TaskKind) -> bool {
-    matches!(kind, TaskKind::Collect | TaskKind::Train | TaskKind::Prove)
+    matches!(kind, TaskKind::Collect | TaskKind::Train | TaskKind::Convert | TaskKind::Prove)
 }
 
 #[cfg(test)]

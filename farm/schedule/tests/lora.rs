@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
 
 use greenroom_domain::*;
-use greenroom_schedule::{LoraPlan, Plan, compile_lora, deployed, settle, trained, worth_training_on};
+use greenroom_schedule::{
+    Becomes, LoraFrom, LoraPlan, Plan, compile_lora, deployed, settle, trained, worth_training_on,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
 
@@ -29,6 +31,7 @@ fn plan(references: usize) -> LoraPlan {
         steps: 16,
         guidance: 2.5,
         text_alone: false,
+        from: None,
     }
 }
 
@@ -97,6 +100,10 @@ fn output(kind: TaskKind, job: JobId, pictures: usize, proof: &LoraProof) -> Tas
             TaskOutput::Lora { lora: digest("lora"), curve: vec![], samples: digest("samples"), timings: [].into() }
         }
         TaskKind::Prove => TaskOutput::Proof { proof: proof.clone(), sheet: digest("sheet"), timings: [].into() },
+        TaskKind::Convert => {
+            let (lora, rank, alpha) = (digest("converted"), 4, 2.0);
+            TaskOutput::Converted { lora, rank, alpha, energy: 0.9, timings: [].into() }
+        }
         other => panic!("a LoRA's job has no {other}"),
     }
 }
@@ -154,6 +161,39 @@ fn one_that_is_no_better_is_kept_and_never_in_force() {
     assert_eq!(kept.lora(plan(5).pack), None);
     let LoraState::Retired { reasons, .. } = &kept.loras[0].state else { panic!("{:?}", kept.loras) };
     assert!(reasons[0].contains("-0.010"), "{reasons:?}");
+}
+
+/// A plan for a LoRA that is there already.
+fn turned(becomes: Becomes) -> LoraPlan {
+    let (lora, dataset) = (Digest::of(b"there"), Digest::of(b"its pictures"));
+    LoraPlan { from: Some(LoraFrom { lora, dataset, recipe: LoraDefaults::default().low, becomes }), ..plan(5) }
+}
+
+#[test]
+fn one_that_was_given_is_in_force_where_it_is_better() {
+    let given = turned(Becomes::Given { name: "mara.safetensors".into() });
+    let character = learn(&mara(), &given, 1, &GOOD).unwrap();
+    let version = character.lora(given.pack).unwrap();
+    assert_eq!(version.made, LoraMade::Given { name: "mara.safetensors".into() });
+    assert_eq!((version.recipe.rank, version.recipe.alpha), (4, 2.0), "as its file says");
+}
+
+#[test]
+fn a_smaller_copy_tells_what_it_costs_and_waits_for_a_person() {
+    let first = learn(&mara(), &plan(5), 1, &GOOD).unwrap();
+    let shrunk = turned(Becomes::Shrunk { of: 1, rank: 4 });
+    let both = learn(&first, &shrunk, 2, &LoraProof { after: 0.39, ..GOOD }).unwrap();
+    assert_eq!(both.lora(shrunk.pack).unwrap().number, 1);
+    let reasons = both.loras[1].state.reasons();
+    assert!(reasons[0].starts_with("made smaller from version 1: mean IDR changes by -0.010"), "{reasons:?}");
+}
+
+#[test]
+fn a_file_for_another_program_is_no_version() {
+    let exported = turned(Becomes::Exported { naming: LoraNaming::Peft, precision: LoraPrecision::F16 });
+    let (tasks, state) = run(&exported, JobId::new(NOW, [9; 10]), 0, &GOOD);
+    assert!(matches!((&tasks[..], state), ([Task { kind: TaskKind::Convert, .. }], JobState::Done { .. })));
+    assert_eq!(learn(&mara(), &exported, 9, &GOOD), None);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! `greenroom lora`
 
+mod turn;
+
 use clap::{Args, Subcommand, ValueEnum};
-use greenroom_domain::{Digest, Problem};
+use greenroom_domain::Problem;
 use greenroom_proto::v1;
 use serde_json::json;
 use std::path::PathBuf;
@@ -9,7 +11,6 @@ use std::path::PathBuf;
 use super::{Context, Ended, steps};
 use crate::{
     connection::Farm,
-    download,
     failure::Outcome,
     json,
     names::{self, ProjectName},
@@ -56,6 +57,29 @@ enum What {
         #[command(flatten)]
         whose: Whose,
     },
+    /// Make a version of a LoRA file from elsewhere, and put it in force if it is better
+    Add {
+        #[command(flatten)]
+        whose: Whose,
+        /// The file (safetensors), made for the farm's models
+        file: PathBuf,
+        /// Watch the job until it ends
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Make a smaller copy of a version, and tell what that costs in IDR
+    Shrink {
+        #[command(flatten)]
+        whose: Whose,
+        /// Which version
+        number: u32,
+        /// Rank that no layer shall pass
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        rank: u32,
+        /// Watch the job until it ends
+        #[arg(long)]
+        watch: bool,
+    },
     /// Save a version's adapter, or the pictures of its proof
     Save {
         #[command(flatten)]
@@ -64,6 +88,12 @@ enum What {
         number: u32,
         /// Where to write it: .safetensors for the adapter, .png for the pictures
         file: PathBuf,
+        /// Write it anew with its layers named so; as it is where neither this nor --precision is given
+        #[arg(long)]
+        naming: Option<turn::Naming>,
+        /// Write it anew with its numbers stored so
+        #[arg(long)]
+        precision: Option<turn::Precision>,
     },
 }
 
@@ -92,18 +122,12 @@ impl Lora {
                     tier.and_then(|tier| Some(tier.to_possible_value()?.get_name().to_owned())).unwrap_or_default();
                 let character = whose.resource();
                 let request = v1::TrainLoraRequest { character: character.clone(), tier, text_alone: *text_alone };
-                let (job, created) = train(&farm, request).await?;
-                if *watch {
-                    let job = steps::watch(&farm, &job.name, output.job()).await?;
-                    let summary = summary::end(&job)?;
-                    output.say(&summary.lines());
-                    output.say(&of_job(&list(&farm, &character).await?, &job.name));
-                    return Ok(summary.outcome());
-                }
-                let known = if created { "" } else { " (asked before)" };
-                let line = format!("{}: {}{known}", names::last(&job.name), json::job_state(&job));
-                output.answer(&json!({"job": json::job(&job), "created": created}), &[line]);
-                return Ok(Outcome::Complete);
+                let made_by = train(&farm, request).await?;
+                return made(context, &farm, whose, made_by, *watch).await;
+            }
+            What::Add { whose, file, watch } => return turn::add(context, whose, file, *watch).await,
+            What::Shrink { whose, number, rank, watch } => {
+                return turn::shrink(context, whose, *number, *rank, *watch).await;
             }
             What::List { whose } => list(&farm, &whose.resource()).await?,
             What::Deploy { whose, number } => deploy(&farm, whose, *number).await?,
@@ -111,19 +135,8 @@ impl Lora {
                 let number = before(&list(&farm, &whose.resource()).await?, whose)?;
                 deploy(&farm, whose, number).await?
             }
-            What::Save { whose, number, file } => {
-                let loras = list(&farm, &whose.resource()).await?;
-                let version = loras.iter().find(|lora| lora.number == *number);
-                let version =
-                    version.ok_or_else(|| whose.refuse("save LoRA", &format!("there is no version {number}")))?;
-                let picture = file.extension().is_some_and(|extension| extension == "png");
-                let digest = if picture { &version.sheet_digest } else { &version.digest };
-                let digest: Digest =
-                    digest.parse().map_err(|_| whose.refuse("save LoRA", "the farm gave no digest"))?;
-                download::save(&farm, &digest, file).await?;
-                let shown = file.display().to_string();
-                output.answer(&json!({"file": shown, "digest": digest.to_string()}), &[format!("saved {shown}")]);
-                return Ok(Outcome::Complete);
+            What::Save { whose, number, file, naming, precision } => {
+                return turn::save(context, whose, *number, file, (*naming, *precision)).await;
             }
         };
         let lines: Vec<_> = loras.iter().flat_map(lines).collect();
@@ -138,6 +151,8 @@ impl Lora {
             | What::List { whose }
             | What::Deploy { whose, .. }
             | What::Rollback { whose }
+            | What::Add { whose, .. }
+            | What::Shrink { whose, .. }
             | What::Save { whose, .. } => whose,
         }
     }
@@ -151,6 +166,22 @@ impl Whose {
     fn refuse(&self, step: &str, cause: &str) -> Problem {
         Problem::invalid(step, self.name.to_uppercase(), cause, "look at `greenroom lora list`")
     }
+}
+
+/// Shows a job that makes a version: until it ends, or that it is there.
+async fn made(context: &Context, farm: &Farm, whose: &Whose, (job, created): (v1::Job, bool), watch: bool) -> Ended {
+    let output = &context.output;
+    if watch {
+        let job = steps::watch(farm, &job.name, output.job()).await?;
+        let summary = summary::end(&job)?;
+        output.say(&summary.lines());
+        output.say(&of_job(&list(farm, &whose.resource()).await?, &job.name));
+        return Ok(summary.outcome());
+    }
+    let known = if created { "" } else { " (asked before)" };
+    let line = format!("{}: {}{known}", names::last(&job.name), json::job_state(&job));
+    output.answer(&json!({"job": json::job(&job), "created": created}), &[line]);
+    Ok(Outcome::Complete)
 }
 
 /// Makes the job that trains a LoRA, or finds the equal one, which is told by false.
@@ -205,7 +236,11 @@ fn lines(lora: &v1::Lora) -> Vec<String> {
         proof.before, proof.after, proof.gain_lower, proof.pictures
     );
     let text = proof.text_alone.map_or_else(String::new, |text| format!(", {text:.2} by caption alone"));
-    let how = format!("rank {}, {} steps, {} px", recipe.rank, recipe.steps, recipe.resolution);
+    let how = match (lora.shrunk_from, &lora.given_as[..]) {
+        (0, "") => format!("rank {}, {} steps, {} px", recipe.rank, recipe.steps, recipe.resolution),
+        (0, file) => format!("rank {}, from {file}", recipe.rank),
+        (of, _) => format!("version {of} at rank {}", recipe.rank),
+    };
     let mut lines = vec![format!("{:>3}  {state:<8}  {gain}{text}; {how}", lora.number)];
     lines.extend(lora.reasons.iter().map(|reason| format!("     {reason}")));
     lines

@@ -1,6 +1,6 @@
 //! LoRAs.
 
-use greenroom_domain::{Character, LoraTier, LoraVersion, Project};
+use greenroom_domain::{Character, Digest, LoraMade, LoraNaming, LoraPrecision, LoraTier, LoraVersion, Project};
 use greenroom_proto::v1::{self, lora_service_server::LoraService};
 use tonic::{Request, Response, Status};
 
@@ -8,7 +8,7 @@ use super::{
     Api, convert,
     status::{invalid, ledger, not_found, store},
 };
-use crate::learn;
+use crate::learn::{self, Wanted};
 
 impl Api {
     /// The character of a resource name, with its project.
@@ -17,6 +17,15 @@ impl Api {
         let id = convert::segment(name, "characters")?.to_uppercase();
         let character = self.0.store.character_by_name(project.id, &id).await.map_err(store)?;
         Ok((project, character.ok_or_else(|| not_found("character", &id))?))
+    }
+
+    /// Makes the job that makes something of a LoRA that is there.
+    async fn turn(&self, character: &str, wanted: Wanted) -> Result<Response<v1::TrainLoraResponse>, Status> {
+        let _pushing = self.0.forgetting.read().await;
+        let (project, character) = self.character_of(character).await?;
+        let made = learn::turn(&self.0, &project, &character, wanted).await.map_err(|e| ledger(&e))?;
+        let job = Some(self.show_job(&project, &made.value, true).await?);
+        Ok(Response::new(v1::TrainLoraResponse { job, created: made.created }))
     }
 }
 
@@ -34,6 +43,42 @@ impl LoraService for Api {
             learn::train(&self.0, &project, &character, tier, request.text_alone).await.map_err(|e| ledger(&e))?;
         let job = Some(self.show_job(&project, &made.value, true).await?);
         Ok(Response::new(v1::TrainLoraResponse { job, created: made.created }))
+    }
+
+    async fn add_lora(&self, request: Request<v1::AddLoraRequest>) -> Result<Response<v1::TrainLoraResponse>, Status> {
+        let request = request.into_inner();
+        let lora: Digest = request.digest.parse().map_err(|_| {
+            invalid(
+                "add LoRA",
+                &request.file_name,
+                "its digest is no SHA-256",
+                "send the file with `greenroom lora add`",
+            )
+        })?;
+        let name = request.file_name;
+        self.turn(&request.character, Wanted::Given { name, lora }).await
+    }
+
+    async fn shrink_lora(
+        &self,
+        request: Request<v1::ShrinkLoraRequest>,
+    ) -> Result<Response<v1::TrainLoraResponse>, Status> {
+        let v1::ShrinkLoraRequest { character, number, rank } = request.into_inner();
+        self.turn(&character, Wanted::Shrunk { of: number, rank }).await
+    }
+
+    async fn export_lora(
+        &self,
+        request: Request<v1::ExportLoraRequest>,
+    ) -> Result<Response<v1::TrainLoraResponse>, Status> {
+        let v1::ExportLoraRequest { character, number, naming, precision } = request.into_inner();
+        let refuse = |word: &str, remedy| invalid("export LoRA", word, "there is no such way to write it", remedy);
+        let naming = if naming.is_empty() { Some(LoraNaming::default()) } else { LoraNaming::parse(&naming) }
+            .ok_or_else(|| refuse(&naming, "say kohya or peft"))?;
+        let precision =
+            if precision.is_empty() { Some(LoraPrecision::default()) } else { LoraPrecision::parse(&precision) }
+                .ok_or_else(|| refuse(&precision, "say f32, f16 or bf16"))?;
+        self.turn(&character, Wanted::Exported { of: number, naming, precision }).await
     }
 
     async fn list_loras(
@@ -72,6 +117,11 @@ fn listed(project: &Project, character: &Character) -> v1::ListLorasResponse {
 
 fn lora(project: &str, character: &Character, version: &LoraVersion) -> v1::Lora {
     let (recipe, proof) = (&version.recipe, &version.proof);
+    let (shrunk_from, given_as) = match &version.made {
+        LoraMade::Trained => (0, String::new()),
+        LoraMade::Shrunk { of } => (*of, String::new()),
+        LoraMade::Given { name } => (0, name.clone()),
+    };
     v1::Lora {
         name: format!("{project}/characters/{}/loras/{}", character.name, version.number),
         number: version.number,
@@ -106,5 +156,7 @@ fn lora(project: &str, character: &Character, version: &LoraVersion) -> v1::Lora
             accepted_after: proof.accepted.1,
         }),
         create_time: convert::time(version.created),
+        shrunk_from,
+        given_as,
     }
 }

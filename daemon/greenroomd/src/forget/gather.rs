@@ -29,8 +29,12 @@ impl Person {
         let mut person = Self { latest, names: names(&revisions), own: BTreeMap::new() };
         for job in farm.store.jobs(Some(person.project()), usize::MAX).await? {
             for task in farm.store.tasks(job.id).await?.iter().filter(|task| person.owns(task)) {
-                if let Some(Spec::Profile(spec)) = &task.spec {
-                    own.extend(spec.references.iter().map(|(_, digest)| (*digest, ArtifactKind::Reference)));
+                match &task.spec {
+                    Some(Spec::Profile(spec)) => {
+                        own.extend(spec.references.iter().map(|(_, digest)| (*digest, ArtifactKind::Reference)));
+                    }
+                    Some(Spec::Convert(spec)) => own.extend([(spec.lora, ArtifactKind::Lora)]),
+                    _ => {}
                 }
                 own.extend(task.output().into_iter().flat_map(TaskOutput::artifacts).map(|(k, d)| (d, k)));
             }
@@ -56,6 +60,7 @@ impl Person {
             Some(Spec::Calibrate(spec)) => self.names.contains(&spec.character),
             Some(Spec::Collect(spec)) => self.names.contains(&spec.character),
             Some(Spec::Train(spec)) => self.names.contains(&spec.character),
+            Some(Spec::Convert(spec)) => self.names.contains(&spec.character),
             Some(Spec::Prove(spec)) => self.names.contains(&spec.character),
             _ => false,
         }

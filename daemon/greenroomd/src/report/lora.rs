@@ -1,4 +1,4 @@
-//! The report of a job that trained a LoRA: what it brings, how it was trained, and on what.
+//! The report of a job that made a LoRA: what it brings, how it was made, and of what.
 
 use greenroom_domain::{
     Digest, Job, LoraDataset, LoraOrigin, LoraProof, LoraRecipe, LoraVersion, Pack, Problem, ProblemKind, Project,
@@ -28,6 +28,9 @@ struct Report {
     recipe: Option<LoraRecipe>,
     /// (step, mean loss of the steps up to it).
     curve: Vec<(u32, f32)>,
+    /// Of one that was there already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversion: Option<Conversion>,
     proof: Option<LoraProof>,
     dataset: LoraDataset,
     timings: BTreeMap<String, f64>,
@@ -38,6 +41,14 @@ struct PackUsed {
     name: String,
     version: u32,
     digest: Digest,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Conversion {
+    /// The highest rank of its layers.
+    rank: u32,
+    /// Share of the squared size of all that it adds which is left, 0 to 1.
+    energy: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,8 +62,10 @@ struct Registered {
 /// Reads the report of a LoRA's job that has ended.
 pub(super) async fn build(farm: &Farm, project: &Project, job: &Job, tasks: &[Task]) -> Result<Built, LedgerError> {
     let output = |kind| tasks.iter().filter(|task| task.kind == kind).find_map(Task::output);
-    let dataset = match output(TaskKind::Collect) {
-        Some(TaskOutput::Dataset { dataset, .. }) => *dataset,
+    let plan = learn::load_plan(farm, job).await?;
+    let dataset = match (output(TaskKind::Collect), output(TaskKind::Convert), &plan.from) {
+        (Some(TaskOutput::Dataset { dataset, .. }), _, None) => *dataset,
+        (_, Some(TaskOutput::Converted { .. }), Some(from)) => from.dataset,
         _ => {
             let cause = "nothing of it is left: its character has been forgotten";
             return Err(
@@ -60,12 +73,15 @@ pub(super) async fn build(farm: &Farm, project: &Project, job: &Job, tasks: &[Ta
             );
         }
     };
-    let plan = learn::load_plan(farm, job).await?;
     let character = farm.store.character_by_name(project.id, &plan.character).await?;
     let version = character.iter().flat_map(|character| &character.loras).find(|version| version.job == job.id);
     let (lora, curve, samples) = match output(TaskKind::Train) {
         Some(TaskOutput::Lora { lora, curve, samples, .. }) => (Some(*lora), curve.clone(), Some(*samples)),
         _ => (None, vec![], None),
+    };
+    let converted = match output(TaskKind::Convert) {
+        Some(&TaskOutput::Converted { lora, rank, energy, .. }) => Some((lora, Conversion { rank, energy })),
+        _ => None,
     };
     let (proof, sheet) = match output(TaskKind::Prove) {
         Some(TaskOutput::Proof { proof, sheet, .. }) => (Some(proof.clone()), Some(*sheet)),
@@ -77,6 +93,7 @@ pub(super) async fn build(farm: &Farm, project: &Project, job: &Job, tasks: &[Ta
         lora: version.map(registered),
         recipe: lora.and(plan.tier()).map(|tier| *plan.recipes.recipe(tier)),
         curve,
+        conversion: converted.as_ref().map(|(_, conversion)| *conversion),
         proof,
         dataset: read(farm, dataset).await?,
         timings: super::timings(tasks),
@@ -84,7 +101,11 @@ pub(super) async fn build(farm: &Farm, project: &Project, job: &Job, tasks: &[Ta
     };
     let pictures = report.dataset.pictures.iter().take(SHOWN).map(|picture| picture.picture);
     let thumbnails = page::thumbnails(farm, pictures).await;
-    let files = [("lora.safetensors", lora), ("proof.png", sheet), ("samples.png", samples)];
+    let files = [
+        ("lora.safetensors", lora.or(converted.map(|(lora, _)| lora))),
+        ("proof.png", sheet),
+        ("samples.png", samples),
+    ];
     let json = serde_json::to_string_pretty(&report)
         .map_err(|e| Problem::new(ProblemKind::Internal, "write report", &job.title, e, "report this as a bug"))?;
     Ok(Built {
@@ -126,7 +147,8 @@ fn show(report: &Report, thumbnails: &BTreeMap<Digest, String>) -> String {
                 }
                 @if let Some(proof) = &report.proof { (proved(proof)) }
                 @if !report.curve.is_empty() { (trained(report)) }
-                (pictures(&report.dataset, thumbnails))
+                @if let Some(conversion) = &report.conversion { (converted(conversion)) }
+                @if !report.dataset.pictures.is_empty() { (pictures(&report.dataset, thumbnails)) }
                 section { h2 { "Where the time went" } (page::timings(&report.timings)) }
                 section { h2 { "What made it" } (provenance(report)) }
             }
@@ -139,6 +161,7 @@ fn state(report: &Report) -> String {
     match (&report.lora, &report.proof) {
         (Some(lora), _) if lora.active => "In force: the next takes are generated with it".into(),
         (Some(_), _) => "Retired: takes are generated without it".into(),
+        (None, None) if report.conversion.is_some() => "Written for another program".into(),
         (None, Some(_)) => "Not registered: the character is another by now".into(),
         (None, None) => format!("Nothing was trained: {} pictures are too few", report.dataset.pictures.len()),
     }
@@ -166,6 +189,15 @@ fn proved(proof: &LoraProof) -> Markup {
             }
             p.small { @if proof.text_alone.is_some() { "Rows: by caption alone, " } @else { "Rows: " } "with " (against) ", with this LoRA. A column for each caption." }
             a href="proof.png" { img.sheet src="proof.png" alt="Pictures of equal captions and seeds without the LoRA and with it"; }
+        }
+    }
+}
+
+fn converted(conversion: &Conversion) -> Markup {
+    html! {
+        section {
+            h2 { "How it was made" }
+            p.small { (format!("Written anew at rank {}; {:.2} % of what it adds is left, by squared size", conversion.rank, conversion.energy * 100.0)) }
         }
     }
 }

@@ -139,7 +139,7 @@ pub(crate) async fn build(farm: &Farm, project: &Project, job: &Job) -> Result<B
         JobState::Cancelled { .. } => return Err(unready("the job was cancelled", "push the script again").into()),
     }
     let tasks = farm.store.tasks(job.id).await?;
-    if tasks.iter().any(|t| t.kind == TaskKind::Collect) {
+    if tasks.iter().any(|t| matches!(t.kind, TaskKind::Collect | TaskKind::Convert)) {
         return lora::build(farm, project, job, &tasks).await;
     }
     if !tasks.iter().any(|t| t.kind == TaskKind::Breakdown) {
@@ -227,6 +227,7 @@ fn timings(tasks: &[Task]) -> BTreeMap<String, f64> {
             | TaskOutput::Verdict { timings, .. }
             | TaskOutput::Episode { timings, .. }
             | TaskOutput::Lora { timings, .. }
+            | TaskOutput::Converted { timings, .. }
             | TaskOutput::Proof { timings, .. } => timings,
             TaskOutput::Profile { .. }
             | TaskOutput::Calibration { .. }

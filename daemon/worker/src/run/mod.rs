@@ -3,6 +3,7 @@
 mod assemble;
 mod calibrate;
 mod collect;
+mod convert;
 #[cfg(test)]
 mod doors;
 mod generate;
@@ -56,6 +57,7 @@ pub(crate) fn run(bench: &mut Bench, spec: Spec, progress: &mut Progress<'_>) ->
         Spec::Assemble(spec) => assemble::run(bench, &spec, scratch.path(), progress),
         Spec::Collect(spec) => collect::run(bench, &spec, scratch.path(), progress),
         Spec::Train(spec) => train::run(bench, &spec, progress),
+        Spec::Convert(spec) => convert::run(bench, &spec, progress),
         Spec::Prove(spec) => prove::run(bench, &spec, progress),
         Spec::Breakdown { .. } => {
             let cause = "breakdowns are the control plane's own work";

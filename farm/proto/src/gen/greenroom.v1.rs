@@ -2729,6 +2729,12 @@ pub struct Lora {
     /// When it was made.
     #[prost(message, optional, tag = "12")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The version that it is a smaller copy of; 0 where it is none.
+    #[prost(uint32, tag = "13")]
+    pub shrunk_from: u32,
+    /// The file's name where it was given; empty where it was made here.
+    #[prost(string, tag = "14")]
+    pub given_as: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `Lora`.
 pub mod lora {
@@ -2819,6 +2825,45 @@ pub struct TrainLoraResponse {
     /// False where an equal request had made it before.
     #[prost(bool, tag = "2")]
     pub created: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddLoraRequest {
+    /// `projects/{project}/characters/{character}`.
+    #[prost(string, tag = "1")]
+    pub character: ::prost::alloc::string::String,
+    /// Its own name, for people.
+    #[prost(string, tag = "2")]
+    pub file_name: ::prost::alloc::string::String,
+    /// SHA-256 of the file (safetensors), which the farm has by now.
+    #[prost(string, tag = "3")]
+    pub digest: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShrinkLoraRequest {
+    /// `projects/{project}/characters/{character}`.
+    #[prost(string, tag = "1")]
+    pub character: ::prost::alloc::string::String,
+    /// Which version.
+    #[prost(uint32, tag = "2")]
+    pub number: u32,
+    /// Rank that no layer shall pass, 1 or more.
+    #[prost(uint32, tag = "3")]
+    pub rank: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportLoraRequest {
+    /// `projects/{project}/characters/{character}`.
+    #[prost(string, tag = "1")]
+    pub character: ::prost::alloc::string::String,
+    /// Which version.
+    #[prost(uint32, tag = "2")]
+    pub number: u32,
+    /// `kohya` or `peft`; empty is `kohya`.
+    #[prost(string, tag = "3")]
+    pub naming: ::prost::alloc::string::String,
+    /// `f32`, `f16` or `bf16`; empty is `f32`.
+    #[prost(string, tag = "4")]
+    pub precision: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListLorasRequest {
@@ -2959,6 +3004,82 @@ pub mod lora_service_client {
                 .insert(GrpcMethod::new("greenroom.v1.LoraService", "TrainLora"));
             self.inner.unary(req, path, codec).await
         }
+        /// Makes the job that checks a LoRA file against the farm's models and proves it against what is in force. INVALID_ARGUMENT if the
+        /// farm lacks the file.
+        pub async fn add_lora(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddLoraRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrainLoraResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.LoraService/AddLora",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.LoraService", "AddLora"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes the job that reduces a version to a lower rank and tells what that costs in IDR.
+        pub async fn shrink_lora(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ShrinkLoraRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrainLoraResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.LoraService/ShrinkLora",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.LoraService", "ShrinkLora"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes the job that writes a version for another program; the file is in the job's report.
+        pub async fn export_lora(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExportLoraRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrainLoraResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.LoraService/ExportLora",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.LoraService", "ExportLora"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Every version of a character's LoRAs, oldest first.
         pub async fn list_loras(
             &mut self,
@@ -3029,6 +3150,31 @@ pub mod lora_service_server {
         async fn train_lora(
             &self,
             request: tonic::Request<super::TrainLoraRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrainLoraResponse>,
+            tonic::Status,
+        >;
+        /// Makes the job that checks a LoRA file against the farm's models and proves it against what is in force. INVALID_ARGUMENT if the
+        /// farm lacks the file.
+        async fn add_lora(
+            &self,
+            request: tonic::Request<super::AddLoraRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrainLoraResponse>,
+            tonic::Status,
+        >;
+        /// Makes the job that reduces a version to a lower rank and tells what that costs in IDR.
+        async fn shrink_lora(
+            &self,
+            request: tonic::Request<super::ShrinkLoraRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrainLoraResponse>,
+            tonic::Status,
+        >;
+        /// Makes the job that writes a version for another program; the file is in the job's report.
+        async fn export_lora(
+            &self,
+            request: tonic::Request<super::ExportLoraRequest>,
         ) -> std::result::Result<
             tonic::Response<super::TrainLoraResponse>,
             tonic::Status,
@@ -3157,6 +3303,141 @@ pub mod lora_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = TrainLoraSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.LoraService/AddLora" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddLoraSvc<T: LoraService>(pub Arc<T>);
+                    impl<
+                        T: LoraService,
+                    > tonic::server::UnaryService<super::AddLoraRequest>
+                    for AddLoraSvc<T> {
+                        type Response = super::TrainLoraResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddLoraRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoraService>::add_lora(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddLoraSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.LoraService/ShrinkLora" => {
+                    #[allow(non_camel_case_types)]
+                    struct ShrinkLoraSvc<T: LoraService>(pub Arc<T>);
+                    impl<
+                        T: LoraService,
+                    > tonic::server::UnaryService<super::ShrinkLoraRequest>
+                    for ShrinkLoraSvc<T> {
+                        type Response = super::TrainLoraResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ShrinkLoraRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoraService>::shrink_lora(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ShrinkLoraSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.LoraService/ExportLora" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportLoraSvc<T: LoraService>(pub Arc<T>);
+                    impl<
+                        T: LoraService,
+                    > tonic::server::UnaryService<super::ExportLoraRequest>
+                    for ExportLoraSvc<T> {
+                        type Response = super::TrainLoraResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExportLoraRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoraService>::export_lora(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportLoraSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

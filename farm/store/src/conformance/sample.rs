@@ -2,8 +2,8 @@
 
 use greenroom_domain::{
     CalibrationRevision, CalibrationSummary, Character, CharacterId, CharacterState, Digest, Event, EventBody,
-    EventSeq, Job, JobId, JobState, LeaseEpoch, LoraDefaults, LoraProof, LoraState, LoraVersion, Problem, Project,
-    ProjectId, Reference, Settings, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, WorkerId,
+    EventSeq, Job, JobId, JobState, LeaseEpoch, LoraDefaults, LoraMade, LoraProof, LoraState, LoraVersion, Problem,
+    Project, ProjectId, Reference, Settings, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, WorkerId,
 };
 use std::collections::BTreeSet;
 
@@ -60,6 +60,7 @@ pub fn lora(number: u32, state: LoraState) -> LoraVersion {
         copies: 0,
     };
     LoraVersion {
+        made: LoraMade::Trained,
         number,
         revision: 1,
         pack: Digest::of(b"pack"),
