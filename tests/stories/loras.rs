@@ -54,10 +54,18 @@ async fn a_lora_is_trained_proved_deployed_and_rolled_back() {
     assert!(refused.contains("train LoRA: MARA: it has 3 references, tier low needs 5"), "{refused}");
     mara(&farm, 5).await;
     let bare = take(&lab).await.0;
-    let told = farm.said(&["lora", "train", "lab", "MARA", "--text-alone", "--watch"]).await;
-    assert!(told.contains("MARA LoRA: done") && told.contains("by caption alone"), "{told}");
+    let asked = farm.said(&["lora", "train", "lab", "MARA", "--text-alone", "--json"]).await;
+    let asked: Value = serde_json::from_str(&asked).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let samples = folder.path().join("samples");
+    let watch = ["watch", asked["job"]["name"].as_str().unwrap(), "--samples", samples.to_str().unwrap()];
+    let told = farm.said(&watch).await;
+    assert!(told.contains("MARA LoRA: done"), "{told}");
+    assert!(fs::read(samples.join("sample-1.jpg")).unwrap().starts_with(b"\xff\xd8"), "drawn before the first step");
     let again = farm.said(&["lora", "train", "lab", "mara", "--text-alone"]).await;
     assert!(again.contains("done (asked before)"), "{again}");
+    let listed = farm.said(&["lora", "list", "lab", "MARA"]).await;
+    assert!(listed.contains("by caption alone"), "{listed}");
     let [version] = &versions(&farm).await[..] else { panic!("one version") };
     assert_eq!(
         (&version["active"], &version["proof"]["pictures"]),
@@ -65,7 +73,6 @@ async fn a_lora_is_trained_proved_deployed_and_rolled_back() {
         "three steps teach nothing"
     );
     assert!(version["reasons"][0].as_str().unwrap().contains("mean IDR changes by"), "{version}");
-    let folder = tempfile::tempdir().unwrap();
     let job = version["job"].as_str().unwrap();
     let saved = farm.said(&["pull", job, "--out", folder.path().to_str().unwrap()]).await;
     assert!(["lora.safetensors", "proof.png", "samples.png"].iter().all(|file| saved.contains(file)), "{saved}");

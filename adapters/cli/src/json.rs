@@ -207,7 +207,7 @@ pub(crate) fn summary(summary: &Summary) -> Value {
 /// One line of a watch.
 pub(crate) fn update(update: &Update) -> Value {
     match update {
-        Update::Progress(v1::TaskProgress { task, fraction, message }) => {
+        Update::Progress(v1::TaskProgress { task, fraction, message, picture: _ }) => {
             json!({"progress": {"task": task, "fraction": float(*fraction), "message": message}})
         }
         Update::Event(event) => {

@@ -28,7 +28,7 @@ pub(crate) fn job_event(second: i64, title: &str, state: State, drafts: &[&str])
 
 /// How far a task is.
 pub(crate) fn progress(task: &str, fraction: f32, message: &str) -> Update {
-    Update::Progress(v1::TaskProgress { task: task.into(), fraction, message: message.into() })
+    Update::Progress(v1::TaskProgress { task: task.into(), fraction, message: message.into(), picture: vec![] })
 }
 
 fn event(second: i64, body: Body) -> Update {

@@ -46,4 +46,6 @@ pub(crate) struct Progress {
     pub fraction: f32,
     /// What is being done.
     pub message: String,
+    /// A picture made on the way (JPEG); mostly empty.
+    pub picture: Vec<u8>,
 }

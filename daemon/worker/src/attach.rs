@@ -24,7 +24,7 @@ use tonic::{metadata::MetadataValue, transport::Channel};
 use crate::{
     Args,
     models::Models,
-    run::{self, Bench},
+    run::{self, Bench, Preview},
 };
 
 /// The daemon is tried so often before the worker gives up; whoever started it starts another one.
@@ -63,7 +63,8 @@ pub(crate) async fn work(args: Args) -> Result<(), Problem> {
     );
     let answer = client.attach(UnboundedReceiverStream::new(words)).await.map_err(|e| away(e.message().to_owned()))?;
     let mut inbox = answer.into_inner();
-    let bench = Bench { models, artifacts, runtime: Handle::current(), scratch: args.scratch.clone() };
+    let preview = Preview::default();
+    let bench = Bench { models, artifacts, runtime: Handle::current(), scratch: args.scratch.clone(), preview };
     let jobs = Jobs::start(bench, say.clone());
 
     let mut heartbeat = tokio::time::interval(Duration::from_secs(2));
@@ -137,9 +138,10 @@ fn perform(
         TaskError { problem, retry: false }
     };
     let spec: Spec = serde_json::from_slice(&assignment.spec).map_err(|e| internal(e.to_string()))?;
+    let preview = bench.preview.clone();
     let mut progress = |fraction: f32, message: &str| {
-        let (task, message) = (assignment.task.clone(), message.to_owned());
-        tell(say, Say::Progress(wire::Progress { task, epoch: assignment.epoch, fraction, message }));
+        let (task, message, picture) = (assignment.task.clone(), message.to_owned(), preview.take());
+        tell(say, Say::Progress(wire::Progress { task, epoch: assignment.epoch, fraction, message, picture }));
         if stop.load(Ordering::Relaxed) {
             std::ops::ControlFlow::Break(())
         } else {

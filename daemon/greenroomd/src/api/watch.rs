@@ -77,7 +77,8 @@ async fn relay(
     loop {
         match progress.recv().await {
             Ok(p) if p.job == job => {
-                let update = v1::TaskProgress { task: p.task.to_string(), fraction: p.fraction, message: p.message };
+                let crate::farm::Progress { job: _, task, fraction, message, picture } = p;
+                let update = v1::TaskProgress { task: task.to_string(), fraction, message, picture };
                 let _ = outbox.try_send(Ok(v1::WatchJobResponse { update: Some(Update::Progress(update)) }));
             }
             Ok(_) | Err(RecvError::Lagged(_)) => {}

@@ -20,6 +20,9 @@ use crate::{
     workers::{Attached, Running},
 };
 
+/// A picture on the way of more bytes is not passed on: watchers hold a few hundred messages each.
+const PICTURE_LIMIT: usize = 128 << 10;
+
 #[tonic::async_trait]
 impl WorkerService for Api {
     type AttachStream = ReceiverStream<Result<wire::AttachResponse, Status>>;
@@ -92,7 +95,9 @@ async fn hear(farm: &Farm, id: WorkerId, message: Message) -> Result<(), LedgerE
             let Some((task, epoch)) = lease(&p.task, p.epoch) else { return Ok(()) };
             if let Some(running) = farm.workers.running(id, task, epoch) {
                 let fraction = p.fraction.clamp(0.0, 1.0);
-                let _ = farm.progress.send(Progress { job: running.job, task, fraction, message: p.message });
+                let picture = Some(p.picture).filter(|picture| picture.len() <= PICTURE_LIMIT).unwrap_or_default();
+                let told = Progress { job: running.job, task, fraction, message: p.message, picture };
+                let _ = farm.progress.send(told);
             }
         }
         Message::Outcome(outcome) => {

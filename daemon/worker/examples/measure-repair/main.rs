@@ -17,6 +17,7 @@ mod fault;
 #[expect(dead_code, reason = "a task asks for what it needs; inspect and measurements for more")]
 #[path = "../../src/models.rs"]
 mod models;
+#[expect(dead_code, reason = "nobody watches a measurement")]
 #[path = "../../src/run/mod.rs"]
 mod run;
 

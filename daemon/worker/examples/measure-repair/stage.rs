@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use crate::{
     Args, Fault,
     models::Models,
-    run::{self, Bench},
+    run::{self, Bench, Preview},
 };
 
 /// Which shot tasks are told to be of; it is for messages only.
@@ -30,7 +30,8 @@ impl Stage {
         let models = Models::open(&args.pack, Some(args.onnxruntime.clone()), args.threads)?;
         let artifacts = ArtifactStore::local(folder.path().join("artifacts"))?;
         let scratch = folder.path().join("scratch");
-        let bench = Bench { models, artifacts, runtime: runtime.handle().clone(), scratch };
+        let bench =
+            Bench { models, artifacts, runtime: runtime.handle().clone(), scratch, preview: Preview::default() };
         Ok(Self { bench, runtime, folder })
     }
 

@@ -30,7 +30,11 @@ impl Door {
         let models = Models::open(&pack, Some(library()), 2).unwrap();
         let artifacts = ArtifactStore::local(folder.path().join("artifacts")).unwrap();
         let scratch = folder.path().join("scratch");
-        Self { bench: Bench { models, artifacts, runtime: runtime.handle().clone(), scratch }, runtime, folder }
+        Self {
+            bench: Bench { models, artifacts, runtime: runtime.handle().clone(), scratch, preview: Preview::default() },
+            runtime,
+            folder,
+        }
     }
 
     fn bring(&self, bytes: Vec<u8>) -> Digest {

@@ -23,6 +23,7 @@ use std::{
     io::Cursor,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 use tempfile::TempDir;
 use tokio::runtime::Handle;
@@ -39,6 +40,26 @@ pub(crate) struct Bench {
     pub runtime: Handle,
     /// Parent of the tasks' scratch folders.
     pub scratch: PathBuf,
+    /// A picture for whoever watches.
+    pub preview: Preview,
+}
+
+/// The newest picture made on the way that nobody was shown yet (JPEG). It goes with the next word of progress.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Preview(Arc<Mutex<Vec<u8>>>);
+
+impl Preview {
+    /// Takes it out; empty where there is none.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shows a picture, made smaller where it is large.
+    fn show(&self, picture: &RgbImage) -> Result<(), Fault> {
+        let shown = if picture.width() > THUMBNAIL { thumbnail(picture) } else { picture.clone() };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = jpeg(&shown, 85)?;
+        Ok(())
+    }
 }
 
 /// Tells how far a task is (0 to 1) and with what; answers whether to go on.
@@ -144,20 +165,29 @@ impl Bench {
 
     /// Keeps a frame as a take's thumbnail.
     fn keep_thumbnail(&self, frame: &RgbImage) -> Result<Digest, Fault> {
-        let height = (THUMBNAIL * frame.height()).checked_div(frame.width()).unwrap_or(0).max(1);
-        self.keep_png(&imageops::resize(frame, THUMBNAIL, height, imageops::FilterType::Triangle))
+        self.keep_png(&thumbnail(frame))
     }
 
     fn keep_jpeg(&self, picture: &RgbImage, quality: u8) -> Result<Digest, Fault> {
-        let mut bytes = Vec::new();
-        JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(picture)?;
-        Ok(self.runtime.block_on(self.artifacts.put_bytes(bytes.into()))?)
+        Ok(self.runtime.block_on(self.artifacts.put_bytes(jpeg(picture, quality)?.into()))?)
     }
 
     fn keep_json<T: serde::Serialize>(&self, value: &T) -> Result<Digest, Fault> {
         let bytes = serde_json::to_vec(value).map_err(std::io::Error::from)?;
         Ok(self.runtime.block_on(self.artifacts.put_bytes(bytes.into()))?)
     }
+}
+
+/// As wide as takes' thumbnails are.
+fn thumbnail(picture: &RgbImage) -> RgbImage {
+    let height = (THUMBNAIL * picture.height()).checked_div(picture.width()).unwrap_or(0).max(1);
+    imageops::resize(picture, THUMBNAIL, height, imageops::FilterType::Triangle)
+}
+
+fn jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(picture)?;
+    Ok(bytes)
 }
 
 /// Goes on, or ends the task as cancelled.

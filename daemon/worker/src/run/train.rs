@@ -37,6 +37,7 @@ pub(super) fn run(bench: &mut Bench, spec: &TrainSpec, progress: &mut Progress<'
     let (pack, base) = (bench.models.pack.licence.clone(), bench.models.unet_digest());
     let how = &bench.models.pack.diffusion;
     let (steps, guidance, size) = (how.steps, how.guidance, how.native_sizes[0]);
+    let preview = bench.preview.clone();
     let model = bench.models.diffusion()?;
     let (sites, prediction) = (model.sites(), model.prediction());
     let data = timings.of("encode", || Dataset::build(model, &recipe, pictures, &mut |_| None))?;
@@ -52,7 +53,9 @@ pub(super) fn run(bench: &mut Bench, spec: &TrainSpec, progress: &mut Progress<'
     let part = recipe.steps.div_ceil(SAMPLES);
     while !trainer.is_done() {
         if trainer.steps_done().is_multiple_of(part) {
-            samples.push(timings.of("samples", || trainer.sample(&sample).map_err(Fault::from))?.picture);
+            let picture = timings.of("samples", || trainer.sample(&sample).map_err(Fault::from))?.picture;
+            preview.show(&picture)?;
+            samples.push(picture);
         }
         let done = timings.of("steps", || trainer.step().map_err(Fault::from))?;
         let message = format!("step {} of {}, loss {:.4}, epoch {}", done.step, done.of, done.loss, done.epoch + 1);

@@ -98,6 +98,7 @@ fn seen(frame: u64, found: Vec<FoundFace>, witness: &mut Witness) -> Vec<SeenFac
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::run::Preview;
     use crate::{models::Models, run::profile};
     use greenroom_artifacts::ArtifactStore;
     use greenroom_domain::{Decision, Digest, Fps, Pixels, ProfileSpec, Reason, Verdict};
@@ -144,7 +145,8 @@ pub(super) mod tests {
             let models = Models::open(&pack, Some(library()), 1).unwrap();
             let artifacts = ArtifactStore::local(folder.path().join("artifacts")).unwrap();
             let scratch = folder.path().join("scratch");
-            let bench = Bench { models, artifacts, runtime: runtime.handle().clone(), scratch };
+            let bench =
+                Bench { models, artifacts, runtime: runtime.handle().clone(), scratch, preview: Preview::default() };
             let mut stage = Self { bench, cast: Vec::new(), runtime, folder };
             stage.cast = [("MARA", "mara"), ("TOBIN", "tobin")].map(|(name, cast)| stage.member(name, cast)).into();
             stage

@@ -1979,6 +1979,10 @@ pub struct TaskProgress {
     /// `keyframe 3 of 8`.
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
+    /// A picture made on the way (JPEG, at most 128 KiB), where the task makes such: a training draws the same caption and seed
+    /// every now and then. Mostly empty.
+    #[prost(bytes = "vec", tag = "4")]
+    pub picture: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetReportRequest {

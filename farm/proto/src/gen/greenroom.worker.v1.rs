@@ -104,6 +104,9 @@ pub struct Progress {
     /// What is being done.
     #[prost(string, tag = "4")]
     pub message: ::prost::alloc::string::String,
+    /// A picture made on the way (JPEG, at most 128 KiB); mostly none. It is passed on and kept nowhere.
+    #[prost(bytes = "vec", tag = "5")]
+    pub picture: ::prost::alloc::vec::Vec<u8>,
 }
 /// A task ended.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
