@@ -22,7 +22,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{metadata::MetadataValue, transport::Channel};
 
 use crate::{
-    Args,
+    Args, device,
     models::Models,
     run::{self, Bench, Preview},
 };
@@ -34,7 +34,10 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Works until the daemon says stop, goes away, or standard input closes.
 pub(crate) async fn work(args: Args) -> Result<(), Problem> {
-    let models = Models::open(&args.pack, args.onnxruntime.clone(), args.threads)?.with_precision(args.faces.into());
+    let device = args.device.open()?;
+    let device_name = device::name(&device, args.threads);
+    let models = Models::open(&args.pack, args.onnxruntime.clone(), args.threads)?;
+    let models = models.with_precision(args.faces.into()).on(device);
     let pack_digest = models.pack.digest().to_string();
     let away = |cause: String| {
         let remedy = "check that greenroomd runs and that address and token are its own";
@@ -56,7 +59,7 @@ pub(crate) async fn work(args: Args) -> Result<(), Problem> {
         &say,
         Say::Hello(wire::Hello {
             version: env!("CARGO_PKG_VERSION").into(),
-            device: format!("cpu ({} threads)", args.threads),
+            device: device_name,
             pack_digest,
             pid: std::process::id(),
         }),

@@ -2,6 +2,7 @@
 
 mod attach;
 mod clock;
+mod device;
 mod fault;
 mod inspect;
 mod models;
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// Threads; outputs are the same bytes for the same number.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub threads: usize,
+    /// What pictures are computed on: auto, cpu, cuda or cuda:NUMBER among the GPUs that the process sees.
+    #[arg(long, env = "GREENROOM_DEVICE", default_value_t, value_name = "DEVICE")]
+    pub device: device::Wanted,
     /// How faces are embedded: `fast` takes half the time where library and processor have bfloat16 (OpenVINO), and keeps a
     /// cosine of 0.9999 to `exact`.
     #[arg(long, env = "GREENROOM_FACES", value_enum, default_value = "exact")]

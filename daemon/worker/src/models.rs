@@ -19,6 +19,7 @@ pub(crate) struct Models {
     onnxruntime: Option<PathBuf>,
     threads: usize,
     precision: Precision,
+    device: Device,
     faces: Option<FacePipeline>,
     classifier: Option<AttributeClassifier>,
     diffusion: Option<StableDiffusion>,
@@ -40,6 +41,7 @@ impl Models {
             onnxruntime,
             threads,
             precision: Precision::Exact,
+            device: Device::Cpu,
             faces: None,
             classifier: None,
             diffusion: None,
@@ -51,6 +53,11 @@ impl Models {
     /// The same with embeddings as exact as this.
     pub(crate) fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
+    }
+
+    /// The same with pictures computed on this device.
+    pub(crate) fn on(self, device: Device) -> Self {
+        Self { device, ..self }
     }
 
     /// The face detector and the face embedder, for single pictures.
@@ -126,7 +133,7 @@ impl Models {
             }
             let adapter = self.pack.files(IpAdapter).next().is_some();
             let adapter = if adapter { Some(self.checked(IpAdapter)?) } else { None };
-            self.diffusion = Some(StableDiffusion::open(&self.folder, adapter.as_deref(), &Device::Cpu)?);
+            self.diffusion = Some(StableDiffusion::open(&self.folder, adapter.as_deref(), &self.device)?);
         }
         self.diffusion.as_mut().ok_or_else(|| unreachable!("it was opened above"))
     }

@@ -30,7 +30,7 @@ mod vae;
 mod weights;
 
 pub use adapter::{Adapter, AdapterError, Factors, Part, Place, Site};
-pub use candle_core::Device;
+pub use candle_core::{Device, DeviceLocation};
 pub use control::ControlNet;
 pub use error::{GenerateError, LoadError};
 pub use latent::Latent;
