@@ -22,11 +22,15 @@ pub struct Options {
     pub pack: Option<PathBuf>,
     /// Worker processes.
     pub workers: u32,
+    /// Another place for artifacts than the state folder.
+    pub artifacts: Option<String>,
+    /// Further environment variables of the daemon.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pack: None, workers: 1 }
+        Self { pack: None, workers: 1, artifacts: None, environment: vec![] }
     }
 }
 
@@ -162,8 +166,10 @@ async fn spawn(state: &Path, options: &Options) -> (Child, Client) {
         .args(["--listen", "127.0.0.1:0", "--workers", &options.workers.to_string()])
         // Should the test itself be killed, this pipe closes and the daemon ends.
         .arg("--until-stdin-closes")
+        .args(options.artifacts.iter().flat_map(|place| ["--artifacts", place]))
         .env_clear()
         .env("NO_COLOR", "1")
+        .envs(options.environment.iter().cloned())
         .stdin(Stdio::piped())
         .stderr(file)
         .spawn()

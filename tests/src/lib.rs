@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "this is a part of tests: what cannot go on panics and says where")]
 
 mod bench;
+mod bucket;
 mod client;
 mod farm;
 mod inputs;
@@ -9,6 +10,7 @@ mod process;
 mod project;
 
 pub use bench::Bench;
+pub use bucket::{BUCKET, Bucket};
 pub use client::{Client, problem};
 pub use farm::{Farm, Options};
 pub use inputs::{

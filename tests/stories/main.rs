@@ -5,6 +5,7 @@
     reason = "a story may fail where it stands, and its name says what it shows"
 )]
 
+mod buckets;
 mod calibrations;
 mod consent;
 mod crashes;

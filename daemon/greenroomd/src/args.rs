@@ -1,6 +1,7 @@
 //! What the daemon is told: file < environment < flag.
 
 use clap::Parser;
+use greenroom_artifacts::Place;
 use greenroom_domain::Problem;
 use serde::Deserialize;
 use std::{
@@ -18,6 +19,10 @@ pub(crate) struct Args {
     /// Where the ledger, the artifacts and the tokens lie.
     #[arg(long, env = "GREENROOM_STATE", value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// Where artifacts lie: a folder that every worker sees, or s3://BUCKET/PREFIX with AWS_… in the environment; the default is
+    /// artifacts in the state folder.
+    #[arg(long, env = "GREENROOM_ARTIFACTS", value_name = "DIR|URL")]
+    pub artifacts: Option<Place>,
     /// Address to listen on; port 0 takes a free one. The address in use stands in STATE/endpoint.json.
     #[arg(long, env = "GREENROOM_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
@@ -54,6 +59,7 @@ struct File {
 #[serde(default, deny_unknown_fields)]
 struct DaemonSection {
     state: Option<PathBuf>,
+    artifacts: Option<String>,
     listen: Option<SocketAddr>,
 }
 
@@ -76,6 +82,7 @@ struct ModelsSection {
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub state: PathBuf,
+    pub artifacts: Place,
     pub listen: SocketAddr,
     pub pack: PathBuf,
     pub onnxruntime: Option<PathBuf>,
@@ -98,8 +105,22 @@ impl Config {
             )
         })?;
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+        let state = args.state.or(file.daemon.state).unwrap_or_else(|| "/var/lib/greenroom".into());
+        let artifacts = match (args.artifacts, file.daemon.artifacts) {
+            (Some(place), _) => place,
+            (None, Some(text)) => text.parse().map_err(|cause: String| {
+                Problem::invalid(
+                    "read configuration",
+                    "artifacts",
+                    cause,
+                    "mend [daemon] artifacts in the configuration file",
+                )
+            })?,
+            (None, None) => Place::Folder(state.join("artifacts")),
+        };
         Ok(Self {
-            state: args.state.or(file.daemon.state).unwrap_or_else(|| "/var/lib/greenroom".into()),
+            artifacts,
+            state,
             listen: args.listen.or(file.daemon.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7474))),
             pack,
             onnxruntime: args.onnxruntime.or(file.models.onnxruntime),

@@ -1,6 +1,5 @@
 //! Puts the daemon together, serves until told to stop, and takes it apart.
 
-use greenroom_artifacts::ArtifactStore;
 use greenroom_domain::{Problem, ProblemKind};
 use greenroom_store_sqlite::SqliteStore;
 use serde::Serialize;
@@ -48,8 +47,7 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
     let (pack, pack_digest) = packs::open(&config.pack)?;
     let tokens = Tokens::open(state)?;
     let store = SqliteStore::open(&state.join("greenroom.db")).await.map_err(|e| e.problem())?;
-    let artifacts = ArtifactStore::local(state.join("artifacts"))
-        .map_err(|e| unusable("open artifacts", state, &e.to_string(), "make the state folder writable"))?;
+    let artifacts = config.artifacts.open(std::env::vars()).map_err(|e| e.problem())?;
     let last = greenroom_store::EventStore::last_seq(&store).await.map_err(|e| e.problem())?;
     let farm = Arc::new(Farm {
         store: Arc::new(store),

@@ -60,7 +60,7 @@ fn command(config: &Config, address: &str) -> Command {
         .arg("--token-file")
         .arg(config.state.join("worker.token"))
         .arg("--artifacts")
-        .arg(config.state.join("artifacts"))
+        .arg(config.artifacts.to_string())
         .arg("--scratch")
         .arg(config.state.join("scratch"))
         .arg("--pack")

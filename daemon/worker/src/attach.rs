@@ -1,6 +1,5 @@
 //! The worker's life: attach to the daemon, run one task at a time on a thread of its own, tell how it goes.
 
-use greenroom_artifacts::ArtifactStore;
 use greenroom_domain::{Problem, ProblemKind, Spec, TaskError, TaskOutput};
 use greenroom_proto::worker_v1::{
     self as wire, attach_request::Message as Say, attach_response::Message as Hear, outcome::Result as Ended,
@@ -43,7 +42,7 @@ pub(crate) async fn work(args: Args) -> Result<(), Problem> {
         let remedy = "check that greenroomd runs and that address and token are its own";
         Problem::new(ProblemKind::Unavailable, "attach worker", &args.daemon, cause, remedy)
     };
-    let artifacts = ArtifactStore::local(&args.artifacts).map_err(|e| e.problem())?;
+    let artifacts = args.artifacts.open(std::env::vars()).map_err(|e| e.problem())?;
     let token =
         std::fs::read_to_string(&args.token_file).map_err(|e| away(format!("{}: {e}", args.token_file.display())))?;
     let token: MetadataValue<_> =

@@ -9,6 +9,7 @@ mod models;
 mod run;
 
 use clap::Parser;
+use greenroom_artifacts::Place;
 use greenroom_identity::Precision;
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
@@ -22,9 +23,9 @@ pub(crate) struct Args {
     /// File with the worker token, worker.token in the daemon's state folder.
     #[arg(long, value_name = "FILE")]
     pub token_file: PathBuf,
-    /// The farm's artifact folder.
-    #[arg(long, value_name = "DIR")]
-    pub artifacts: PathBuf,
+    /// Where the farm's artifacts lie: a folder, or s3://BUCKET/PREFIX with AWS_… in the environment.
+    #[arg(long, value_name = "DIR|URL")]
+    pub artifacts: Place,
     /// Scratch space; emptied after each task.
     #[arg(long, value_name = "DIR")]
     pub scratch: PathBuf,

@@ -79,9 +79,10 @@ impl ArtifactError {
             Self::WrongDigest { .. } => (ProblemKind::Invalid, "send the file again"),
             Self::TooLarge { .. } => (ProblemKind::Invalid, "use a smaller file"),
             Self::Source(_) => (ProblemKind::Unavailable, "send the file again"),
-            Self::File { .. } | Self::Store { .. } => {
-                (ProblemKind::Unavailable, "check that the disk has space and can be written")
-            }
+            Self::File { .. } | Self::Store { .. } => (
+                ProblemKind::Unavailable,
+                "check that the disk has space and can be written, or that the bucket is there and its keys are right",
+            ),
         };
         Problem::new(kind, "use artifacts", "artifact store", self, remedy)
     }

@@ -6,6 +6,7 @@
 
 mod error;
 mod get;
+mod place;
 mod put;
 mod remove;
 mod sweep;
@@ -19,6 +20,7 @@ use std::{
 
 pub use error::{ArtifactError, Result};
 pub use get::ByteStream;
+pub use place::Place;
 
 /// Where artifacts are kept. Cheap to clone; clones share the place.
 #[derive(Clone, Debug)]
