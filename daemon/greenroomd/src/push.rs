@@ -64,14 +64,7 @@ pub(crate) async fn script(
     let request = put_json(farm, &plan).await?;
     let breakdown = put_json(farm, &plan.breakdown).await?;
     let now = clock::now();
-    let job = Job {
-        id: clock::new_job(),
-        project: project.id,
-        title: plan.breakdown.title.clone(),
-        request,
-        state: JobState::Active,
-        created: now,
-    };
+    let job = Job::new(clock::new_job(), project.id, plan.breakdown.title.clone(), request, now);
     let tasks = compile_script(&plan, breakdown, job.id, now, &mut clock::new_task);
     insert(farm, job, tasks, Batch::new(), notes).await
 }
@@ -122,14 +115,7 @@ pub(crate) async fn character(
             return Ok(Pushed { value: old.clone(), created: false, notes: vec![] });
         }
     }
-    let job = Job {
-        id: clock::new_job(),
-        project: project.id,
-        title: name.clone(),
-        request,
-        state: JobState::Active,
-        created: now,
-    };
+    let job = Job::new(clock::new_job(), project.id, name.clone(), request, now);
     let task = compile_profile(spec, clock::new_task(), job.id, now);
     let character = Character {
         id: old.as_ref().map_or_else(clock::new_character, |c| c.id),

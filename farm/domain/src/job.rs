@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, JobId, Problem, ProjectId, ShotKey, Timestamp};
+use crate::{Digest, JobId, Priority, Problem, ProjectId, ShotKey, Timestamp};
 
 /// What was asked in one push.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,15 @@ pub struct Job {
     pub state: JobState,
     /// When it was pushed.
     pub created: Timestamp,
+    /// Who pushed it, as they said; empty where nobody did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// How urgent it is.
+    #[serde(default, skip_serializing_if = "Priority::is_default")]
+    pub priority: Priority,
+    /// Since when nothing of it is begun, where somebody paused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Timestamp>,
 }
 
 /// ```text
@@ -56,6 +65,15 @@ pub enum JobState {
         /// When.
         at: Timestamp,
     },
+}
+
+impl Job {
+    /// A job that was just pushed, by nobody in particular and as urgent as any.
+    #[must_use]
+    pub fn new(id: JobId, project: ProjectId, title: String, request: Digest, created: Timestamp) -> Self {
+        let state = JobState::Active;
+        Self { id, project, title, request, state, created, user: String::new(), priority: Priority::NORMAL, paused: None }
+    }
 }
 
 impl JobState {

@@ -16,13 +16,17 @@ mod input;
 mod job;
 mod looks;
 mod lora;
+mod offer;
 mod onnx;
 mod pack;
+mod policy;
+mod priority;
 mod problem;
 mod project;
 mod repair;
 mod scoring;
 mod script;
+mod span;
 mod spec;
 mod task;
 mod units;
@@ -48,11 +52,14 @@ pub use lora::{
     LORA_HALF_FROM, LoraDataset, LoraDefaults, LoraMade, LoraNaming, LoraOrigin, LoraPicture, LoraPrecision, LoraProof,
     LoraRecipe, LoraState, LoraTier, LoraUsed, LoraVersion, LoraViews,
 };
+pub use offer::{DeviceKind, Misfit, Needs, Offer};
 pub use onnx::OnnxKind;
 pub use pack::{
     AttributeDefaults, ControlDefaults, DiffusionDefaults, IdentityDefaults, ModelFile, ModelRole, Pack, Slot,
     SlotScope, Vocabulary,
 };
+pub use policy::{Drained, Limit, LimitPer, Maintenance, Pace, Policy, Reservation, Share};
+pub use priority::Priority;
 pub use problem::{Problem, ProblemKind};
 pub use project::{Project, Settings};
 pub use repair::{FaceAt, FaceRepair, FigureRemoval, Mendable, RepairDefaults, RepairSpec};
@@ -60,6 +67,7 @@ pub use scoring::{Copies, Scoring};
 pub use script::{
     Breakdown, CameraMove, Framing, Heading, Line, PersonCaption, Prompt, Scene, Setting, Shot, ShotKey, TimeOfDay,
 };
+pub use span::{Moment, Span};
 pub use spec::{
     AssembleShot, AssembleSpec, CalibrateSpec, CastMember, ClipOutput, CollectSpec, CollectTake, ConvertSpec,
     GenerateSpec, IdentityPrompt, Keyframing, LoraPrompt, Pixels, ProfileSpec, ProveSpec, Spec, TaskOutput, TrainSpec,

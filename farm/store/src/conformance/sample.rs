@@ -96,14 +96,8 @@ pub fn character(project: &Project, n: u32, name: &str) -> Character {
 /// An active job whose request is its number.
 #[must_use]
 pub fn job(project: &Project, n: u32) -> Job {
-    Job {
-        id: JobId::new(at(0), entropy(n)),
-        project: project.id,
-        title: format!("Script {n}"),
-        request: Digest::of(&n.to_be_bytes()),
-        state: JobState::Active,
-        created: at(n),
-    }
+    let id = JobId::new(at(0), entropy(n));
+    Job::new(id, project.id, format!("Script {n}"), Digest::of(&n.to_be_bytes()), at(n))
 }
 
 /// A spec that equals only the spec of the same number.
