@@ -72,7 +72,17 @@ impl Job {
     #[must_use]
     pub fn new(id: JobId, project: ProjectId, title: String, request: Digest, created: Timestamp) -> Self {
         let state = JobState::Active;
-        Self { id, project, title, request, state, created, user: String::new(), priority: Priority::NORMAL, paused: None }
+        Self {
+            id,
+            project,
+            title,
+            request,
+            state,
+            created,
+            user: String::new(),
+            priority: Priority::NORMAL,
+            paused: None,
+        }
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Pace {
     pub half_life: Span,
     /// A task that is passed over for so long has a device kept free for it.
     pub hold_after: Span,
+    /// Work of one urgency waits so long for a worker that holds its models while others go first that have theirs.
+    pub warm_patience: Span,
     /// A worker that is silent for so long has lost its task.
     pub silence: Span,
     /// A task that tells no progress for so long is stopped and counts as failed.
@@ -147,6 +149,7 @@ impl Default for Pace {
             ageing: Span::seconds(15 * 60),
             half_life: Span::seconds(3600),
             hold_after: Span::seconds(5 * 60),
+            warm_patience: Span::seconds(60),
             silence: Span::seconds(15),
             no_progress: Span::seconds(3600),
             retry_delay: Span::seconds(1),

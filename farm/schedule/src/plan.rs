@@ -1,71 +1,24 @@
-//! Who runs what next. `plan` sees a snapshot and answers with actions; nothing in here waits or writes.
+//! Who runs what next. `plan` sees the book and answers with actions; nothing in here waits or writes.
 
-use greenroom_domain::{Task, TaskId, TaskKind, TaskOutput, Timestamp, WorkerId};
+mod overdue;
+mod place;
+mod preempt;
+mod round;
+
+use greenroom_domain::{TaskId, Timestamp, WorkerId};
 use std::time::Duration;
 
-/// The farm at one moment.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Snapshot {
-    /// Tasks that can start, in any order.
-    pub ready: Vec<Ready>,
-    /// Tasks that workers hold.
-    pub held: Vec<Held>,
-    /// Workers that are attached.
-    pub workers: Vec<WorkerView>,
-}
+use crate::Book;
 
-/// A task that can start.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ready {
-    /// The task.
-    pub task: Task,
-    /// What an earlier task with an equal spec gave, if its artifacts are still there.
-    pub reusable: Option<TaskOutput>,
-}
+pub(crate) use place::expected;
+pub(crate) use round::{Order, Stop, level};
 
-/// A task that a worker holds.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Held {
-    /// The task.
-    pub task: Task,
-    /// What is known of its worker.
-    pub holder: Holder,
-}
-
-/// What is known of a leaseholder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
-    /// Attached.
-    Attached {
-        /// When it last said something.
-        heard: Timestamp,
-    },
-    /// It was attached and went away.
-    Lost,
-    /// Never seen: the lease is from before the daemon restarted.
-    Unknown,
-}
-
-/// A worker as the planner sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WorkerView {
-    /// Its id.
-    pub id: WorkerId,
-    /// Whether it runs something.
-    pub busy: bool,
-}
+/// A plan begins at most so many tasks, so that no decision takes long; the next one follows at once.
+pub const MOST: usize = 512;
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "a plan has a handful of actions, and each is applied at once")]
 pub enum Action {
-    /// Done before: take that output.
-    Reuse {
-        /// Which task.
-        task: TaskId,
-        /// Its output.
-        output: TaskOutput,
-    },
     /// Give it to a worker.
     Lease {
         /// Which task.
@@ -80,105 +33,153 @@ pub enum Action {
         /// Whether that counts as a failed attempt: a worker died over it. A restart of the daemon is nobody's fault.
         blame: bool,
     },
+    /// It runs for too long, or gets no further: stop it, and count a failed attempt.
+    TimeOut {
+        /// Which task.
+        task: TaskId,
+        /// Who has it.
+        worker: WorkerId,
+        /// How long it was allowed.
+        after: Duration,
+        /// Whether it was silent for so long, or ran for so long.
+        silent: bool,
+    },
+    /// Let its worker pause it at its next checkpoint; it goes back to ready without blame.
+    Preempt {
+        /// Which task.
+        task: TaskId,
+        /// Who has it.
+        worker: WorkerId,
+        /// For what.
+        cause: Cause,
+    },
+    /// Tasks of too many jobs failed on it: it takes nothing new.
+    Drain {
+        /// Which node.
+        node: String,
+        /// Why, as a sentence without a full stop.
+        reason: String,
+    },
+    /// A task succeeded on a node that was drained as sick.
+    Heal {
+        /// Which node.
+        node: String,
+    },
 }
 
-/// Chooses what to do now. A worker that was silent for `silence` has lost its task.
-///
-/// Order: older jobs first; within a job whatever finishes a shot comes before what starts one (assemble, validate, repair,
-/// profile, generate), and shots go in the order of the script, earlier takes first.
-#[must_use]
-pub fn plan(snapshot: &Snapshot, now: Timestamp, silence: Duration) -> Vec<Action> {
-    let lost = snapshot.held.iter().filter_map(|h| match h.holder {
-        Holder::Attached { heard } if now.since(heard) < silence => None,
-        Holder::Attached { .. } | Holder::Lost => Some(Action::Requeue { task: h.task.id, blame: true }),
-        Holder::Unknown => Some(Action::Requeue { task: h.task.id, blame: false }),
-    });
-    let mut actions: Vec<_> = lost.collect();
+/// Why a training is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody waits for this task.
+    For(TaskId),
+    /// Its job was paused.
+    Paused,
+    /// Its node takes nothing more.
+    Closed,
+}
 
-    let mut ready: Vec<_> = snapshot.ready.iter().collect();
-    // Somebody waits for shots; nobody for a LoRA.
-    ready.sort_by_key(|r| {
-        (is_learning(r.task.kind), r.task.job, rank(r.task.kind), r.task.shot, r.task.take, r.task.id)
-    });
-    let mut idle = snapshot.workers.iter().filter(|w| !w.busy).map(|w| w.id);
-    for Ready { task, reusable } in ready {
-        if let Some(output) = reusable {
-            actions.push(Action::Reuse { task: task.id, output: output.clone() });
-        } else if let Some(worker) = idle.next() {
-            actions.push(Action::Lease { task: task.id, worker });
-        }
-    }
+/// Chooses what to do now: what is lost, late or in the way first, then what begins where.
+///
+/// Among what can begin, the most urgent goes first, and what was passed over for long counts as more urgent; then who had least
+/// of the farm for their share; then the older job. Work goes where its models are held already, and waits a little for that.
+#[must_use]
+pub fn plan(book: &Book, now: Timestamp) -> Vec<Action> {
+    let mut actions = overdue::overdue(book, now);
+    let (leases, hungry) = round::round(book, now);
+    actions.extend(leases);
+    actions.extend(preempt::preempt(book, &hungry, now));
     actions
 }
 
-const fn rank(kind: TaskKind) -> u8 {
-    match kind {
-        TaskKind::Breakdown | TaskKind::Assemble => 0,
-        TaskKind::Validate => 1,
-        TaskKind::Repair => 2,
-        TaskKind::Profile | TaskKind::Calibrate => 3,
-        TaskKind::Generate | TaskKind::Collect | TaskKind::Train | TaskKind::Convert | TaskKind::Prove => 4,
+/// When there is something to decide though nothing changes; none where only a change brings something.
+#[must_use]
+pub fn next_wake(book: &Book, now: Timestamp) -> Option<Timestamp> {
+    let pace = &book.policy.pace;
+    let held = book.held.values().flat_map(|held| {
+        let heard = book.workers.get(&held.worker).map(|seen| seen.heard.after(pace.silence.duration()));
+        let long = book.policy.timeout.get(&held.kind).map(|limit| held.since.after(limit.duration()));
+        [heard, long, Some(held.moved.after(pace.no_progress.duration()))]
+    });
+    let mut wakes: Vec<_> = held.flatten().collect();
+    wakes.extend(book.later.first().map(|(at, _)| *at));
+    wakes.extend(book.next_window(now));
+    if !book.lanes.is_empty() {
+        let hungry = book.lanes.values().map(|lane| lane.hungry.after(pace.preempt_after.duration()));
+        let rested = book.held.values().map(|held| held.since.after(pace.preempt_every.duration()));
+        let patient = book.lanes.values().map(|lane| lane.hungry.after(pace.warm_patience.duration()));
+        wakes.extend(hungry.chain(rested).chain(patient));
+        wakes.extend(round::refills(book, now));
     }
-}
-
-const fn is_learning(kind: TaskKind) -> bool {
-    matches!(kind, TaskKind::Collect | TaskKind::Train | TaskKind::Convert | TaskKind::Prove)
+    wakes.into_iter().filter(|&at| at > now).min()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{self, NOW, Story};
-    use greenroom_domain::TaskState;
+    use crate::{
+        Entry, Reason,
+        fixture::{NOW, Story},
+        why,
+    };
+    use greenroom_domain::{Offer, Policy, TaskKind};
 
     const SILENCE: Duration = Duration::from_secs(15);
 
-    fn worker(n: u8, busy: bool) -> WorkerView {
-        WorkerView { id: WorkerId::new(NOW, [n; 10]), busy }
+    fn worker(n: u8) -> WorkerId {
+        WorkerId::new(NOW, [n; 10])
     }
 
-    fn ready(story: &Story) -> Vec<Ready> {
-        let open = story.tasks.iter().filter(|t| matches!(t.state, TaskState::Ready { .. }));
-        open.map(|task| Ready { task: task.clone(), reusable: None }).collect()
+    fn book(story: &Story, workers: &[u8]) -> Book {
+        let mut book = Book::new(Policy::default());
+        book.put_job(&story.job, NOW);
+        story.tasks.iter().for_each(|task| book.put_task(&Entry::from(task), NOW));
+        workers.iter().for_each(|&n| book.attach(worker(n), Offer::default(), NOW));
+        book
     }
 
-    #[test]
-    fn a_busy_worker_gets_nothing_and_an_idle_one_the_first_shot() {
-        let story = Story::begin(2);
-        let workers = vec![worker(1, true), worker(2, false)];
-        let first = story.tasks[1].id;
-        let actions = plan(&Snapshot { ready: ready(&story), workers, ..Snapshot::default() }, NOW, SILENCE);
-        assert_eq!(actions, [Action::Lease { task: first, worker: worker(2, false).id }]);
+    fn leased(plan: &[Action]) -> Vec<TaskId> {
+        plan.iter().filter_map(|a| if let Action::Lease { task, .. } = a { Some(*task) } else { None }).collect()
     }
 
     #[test]
     fn a_shot_is_validated_before_the_next_one_is_generated() {
         let mut story = Story::begin(2);
+        let first = story.tasks[1].id;
+        assert_eq!(plan(&book(&story, &[1]), NOW), [Action::Lease { task: first, worker: worker(1) }]);
         story.generate("1-1", 1);
-        let snapshot = Snapshot { ready: ready(&story), workers: vec![worker(1, false)], ..Snapshot::default() };
-        let [Action::Lease { task, .. }] = plan(&snapshot, NOW, SILENCE)[..] else { panic!("one lease") };
+        let [task] = leased(&plan(&book(&story, &[1]), NOW))[..] else { panic!("one lease") };
         assert_eq!(story.kind_of(task), TaskKind::Validate);
-    }
-
-    #[test]
-    fn work_that_was_done_before_needs_no_worker() {
-        let story = Story::begin(1);
-        let mut ready = ready(&story);
-        ready[0].reusable = Some(fixture::video(1));
-        let actions = plan(&Snapshot { ready, ..Snapshot::default() }, NOW, SILENCE);
-        assert_eq!(actions, [Action::Reuse { task: story.tasks[1].id, output: fixture::video(1) }]);
     }
 
     #[test]
     fn a_silent_worker_loses_its_task_and_a_talking_one_keeps_it() {
         let story = Story::begin(1);
-        let task = story.tasks[1].clone().lease(worker(1, true).id, NOW).unwrap();
-        let held = |holder| Snapshot { held: vec![Held { task: task.clone(), holder }], ..Snapshot::default() };
+        let task = story.tasks[1].clone().lease(worker(1), NOW).unwrap();
+        let mut book = book(&story, &[1]);
+        book.put_task(&Entry::from(&task), NOW);
         let later = NOW.after(SILENCE);
-        let requeue = |blame| [Action::Requeue { task: task.id, blame }];
-        assert_eq!(plan(&held(Holder::Attached { heard: NOW }), later, SILENCE), requeue(true));
-        assert_eq!(plan(&held(Holder::Attached { heard: later }), later, SILENCE), []);
-        assert_eq!(plan(&held(Holder::Lost), NOW, SILENCE), requeue(true));
-        assert_eq!(plan(&held(Holder::Unknown), NOW, SILENCE), requeue(false));
+        assert_eq!(next_wake(&book, NOW), Some(later));
+        assert_eq!(plan(&book, later), [Action::Requeue { task: task.id, blame: true }]);
+        book.heard(worker(1), later);
+        assert_eq!(plan(&book, later), []);
+        book.detach(worker(1));
+        assert_eq!(plan(&book, later), [Action::Requeue { task: task.id, blame: true }]);
+    }
+
+    #[test]
+    fn a_lease_from_before_a_restart_is_nobodys_fault() {
+        let story = Story::begin(1);
+        let task = story.tasks[1].clone().lease(worker(7), NOW).unwrap();
+        let mut book = book(&story, &[]);
+        book.put_task(&Entry::from(&task), NOW);
+        assert_eq!(plan(&book, NOW), [Action::Requeue { task: task.id, blame: false }]);
+    }
+
+    #[test]
+    fn a_task_that_nobody_can_run_says_so() {
+        let story = Story::begin(1);
+        let task = story.tasks[1].id;
+        let why = why(&book(&story, &[]), task, NOW);
+        assert_eq!((why.reason, &why.sentence[..]), (Reason::NoWorker, "no worker is attached"));
     }
 }

@@ -1,0 +1,404 @@
+//! What the scheduler knows: every open task, every worker, and the policy; kept up to date by changes.
+//!
+//! Tasks lie in lanes of those that are alike to a decision: of one urgency, one project and user, and one need. A decision looks
+//! at lanes and at pools of workers, so what it costs does not grow with the number of tasks. Nothing in here is stored: the
+//! daemon builds it from the ledger when it starts, and tells it of every change after that.
+
+mod audit;
+pub(crate) mod floor;
+mod lane;
+pub(crate) mod table;
+pub(crate) mod tally;
+mod worker;
+
+use greenroom_domain::{
+    Job, JobId, LeaseEpoch, Needs, Policy, ProjectId, ShotKey, TaskId, TaskKind, Timestamp, WorkerId,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    Entry, Stand,
+    entry::{can_pause, is_learning},
+};
+use floor::{Floor, Room};
+use table::Table;
+use tally::Tally;
+
+pub(crate) use lane::{Lane, LaneKey, Ticket};
+pub(crate) use worker::{Class, Node, Seen};
+
+/// Learning counts as so much less urgent: somebody waits for shots, nobody for a LoRA.
+const LEARNING: i32 = -5;
+/// Of a kind's usual seconds the newest counts this much.
+const NEWEST: f64 = 0.2;
+
+/// What the scheduler knows.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    pub(crate) policy: Policy,
+    /// (project, user) by number; projects and users have numbers of their own.
+    pub(crate) accounts: Table<(u32, u32)>,
+    pub(crate) projects: Table<ProjectId>,
+    pub(crate) users: Table<String>,
+    project_names: BTreeMap<ProjectId, String>,
+    /// What tasks ask themselves, and what they ask with what the policy adds.
+    pub(crate) shapes: Table<(TaskKind, Needs)>,
+    pub(crate) classes: Table<Class>,
+    pub(crate) heats: Table<BTreeSet<String>>,
+    pub(crate) node_names: Table<String>,
+    devices: Table<(u32, String)>,
+    pub(crate) nodes: BTreeMap<u32, Node>,
+    pub(crate) jobs: BTreeMap<JobId, Card>,
+    pub(crate) waiting: BTreeMap<TaskId, Waits>,
+    pub(crate) ready: BTreeMap<TaskId, Queued>,
+    pub(crate) later: BTreeSet<(Timestamp, TaskId)>,
+    pub(crate) lanes: BTreeMap<LaneKey, Lane>,
+    pub(crate) held: BTreeMap<TaskId, Held>,
+    pub(crate) workers: BTreeMap<WorkerId, Seen>,
+    pub(crate) gone: BTreeSet<WorkerId>,
+    pub(crate) floor: Floor,
+    pub(crate) tally: Tally,
+    pub(crate) usual: BTreeMap<TaskKind, f64>,
+    turn: Option<Timestamp>,
+}
+
+/// A job as the scheduler sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Card {
+    pub account: u32,
+    pub priority: i32,
+    pub paused: bool,
+    /// Failed attempts of all its tasks.
+    pub failures: u32,
+    /// Nodes on which its tasks failed.
+    pub avoids: BTreeSet<u32>,
+    ready: BTreeSet<TaskId>,
+}
+
+/// A task that waits for others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    pub on: usize,
+}
+
+/// A task that can start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queued {
+    pub job: JobId,
+    pub kind: TaskKind,
+    shot: Option<ShotKey>,
+    take: Option<u32>,
+    /// What it asks itself, by number.
+    own: u32,
+    /// Not before then: it failed, or was paused.
+    pub not_before: Option<Timestamp>,
+    /// Where it stands in the queue, unless its job is paused or it is too early.
+    pub lane: Option<LaneKey>,
+}
+
+/// A task that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub job: JobId,
+    pub kind: TaskKind,
+    pub worker: WorkerId,
+    pub epoch: LeaseEpoch,
+    pub since: Timestamp,
+    /// When it last got further.
+    pub moved: Timestamp,
+    /// What it asks itself, by number; and with what the policy adds.
+    own: u32,
+    pub shape: u32,
+    pub level: i32,
+    pub account: u32,
+    pub node: Option<u32>,
+    pub room: Room,
+    pub limits: Vec<String>,
+    /// Its worker was asked to pause it.
+    pub pausing: bool,
+    /// Its worker does not have it, whatever the ledger says.
+    pub dropped: bool,
+    failures: u32,
+}
+
+impl Book {
+    /// A farm without work and workers.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self { policy, ..Self::default() }
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Puts another policy in force.
+    pub fn set_policy(&mut self, policy: Policy, now: Timestamp) {
+        let needs = self.policy.needs != policy.needs;
+        self.policy = policy;
+        if needs {
+            let queued: Vec<_> = self.ready.keys().copied().collect();
+            queued.into_iter().for_each(|task| self.shelve(task, now));
+        }
+        self.turn = None;
+        self.wake(now);
+    }
+
+    /// A project's name, by which policies know it.
+    pub fn name_project(&mut self, id: ProjectId, name: &str) {
+        self.project_names.insert(id, name.to_owned());
+    }
+
+    /// A job came, or changed; one that ended is forgotten.
+    pub fn put_job(&mut self, job: &Job, now: Timestamp) {
+        if job.state.is_final() {
+            self.jobs.remove(&job.id);
+            return;
+        }
+        let project = self.projects.number(&job.project);
+        let user = self.users.number(&job.user);
+        let account = self.accounts.number(&(project, user));
+        let (priority, paused) = (job.priority.get(), job.paused.is_some());
+        let new = || Card { account, priority, paused, failures: 0, avoids: BTreeSet::new(), ready: BTreeSet::new() };
+        let card = self.jobs.entry(job.id).or_insert_with(new);
+        if (card.account, card.priority, card.paused) != (account, priority, paused) {
+            (card.account, card.priority, card.paused) = (account, priority, paused);
+            let ready = card.ready.clone();
+            ready.into_iter().for_each(|task| self.shelve(task, now));
+        }
+    }
+
+    /// A task came, or changed.
+    pub fn put_task(&mut self, entry: &Entry, now: Timestamp) {
+        let Some(card) = self.jobs.get(&entry.job) else { return self.drop_task(entry.id, now) };
+        let account = card.account;
+        let was = self.held.get(&entry.id).cloned();
+        let mut own = (entry.kind, entry.needs.clone());
+        if let Some(held) = &was {
+            self.end(entry.id, held, matches!(entry.stand, Stand::Ended { well: true }), now);
+            // It asked for more than its spec did, after it had run out of memory.
+            own = self.shapes.get(held.own).clone();
+        }
+        let own = match self.ready.get(&entry.id) {
+            Some(queued) if was.is_none() && self.shapes.get(queued.own).1.vram_mib > own.1.vram_mib => queued.own,
+            _ => self.shapes.number(&own),
+        };
+        let failed = was.as_ref().is_some_and(|held| entry.failures > held.failures);
+        if failed {
+            self.blame(entry.job, was.as_ref().and_then(|held| held.node));
+        }
+        if let (Some(held), Stand::Ended { well: true }) = (&was, entry.stand)
+            && let Some(node) = held.node.and_then(|node| self.nodes.get_mut(&node))
+        {
+            node.failed.clear();
+            node.healed = true;
+        }
+        if matches!(entry.stand, Stand::Leased { .. }) {
+            self.fed(entry.id, now);
+        }
+        self.unshelve(entry.id);
+        self.waiting.remove(&entry.id);
+        match entry.stand {
+            Stand::Waiting { on } => {
+                self.waiting.insert(entry.id, Waits { on });
+            }
+            Stand::Ready { .. } => {
+                let paused = was.as_ref().is_some_and(|held| !failed && can_pause(held.kind));
+                let delay = self.policy.pace.retry_delay.duration();
+                let not_before = match entry.failures {
+                    // The task for which it made room goes first.
+                    _ if paused => Some(now.after(delay)),
+                    n if failed => Some(now.after(delay * (1 << n.saturating_sub(1).min(10)))),
+                    _ => None,
+                };
+                let (job, kind, shot, take) = (entry.job, entry.kind, entry.shot, entry.take);
+                self.ready.insert(entry.id, Queued { job, kind, shot, take, own, not_before, lane: None });
+                if let Some(card) = self.jobs.get_mut(&entry.job) {
+                    card.ready.insert(entry.id);
+                }
+                self.shelve(entry.id, now);
+            }
+            Stand::Leased { worker, epoch, since } => {
+                let shape = self.shape(own);
+                let held = Held {
+                    job: entry.job,
+                    kind: entry.kind,
+                    worker,
+                    epoch,
+                    since,
+                    moved: since,
+                    own,
+                    shape,
+                    level: self.level(entry.job, entry.kind),
+                    account,
+                    node: self.floor.desk(worker).map(|desk| desk.node),
+                    room: self.room_of(shape),
+                    limits: self.limits_of(shape),
+                    pausing: false,
+                    dropped: false,
+                    failures: entry.failures,
+                };
+                self.begin(entry.id, held);
+            }
+            Stand::Ended { .. } => {}
+        }
+    }
+
+    /// A worker ran out of memory over a task that it has: the next one gets half as much again, or as much as this one had.
+    pub fn out_of_memory(&mut self, task: TaskId) {
+        let Some(held) = self.held.get(&task) else { return };
+        let (kind, needs) = self.shapes.get(held.own).clone();
+        let had = self.workers.get(&held.worker).map_or(0, |seen| seen.offer.memory_mib);
+        let asked = self.shapes.get(held.shape).1.vram_mib;
+        let vram_mib = if asked == 0 { had + 1 } else { asked + asked.div_ceil(2) };
+        let own = self.shapes.number(&(kind, Needs { vram_mib, ..needs }));
+        if let Some(held) = self.held.get_mut(&task) {
+            held.own = own;
+        }
+    }
+
+    /// A running task got further.
+    pub fn moved(&mut self, task: TaskId, now: Timestamp) {
+        if let Some(held) = self.held.get_mut(&task) {
+            held.moved = now;
+        }
+    }
+
+    /// Its worker was asked to pause it at its next checkpoint.
+    pub fn pausing(&mut self, task: TaskId) {
+        if let Some(held) = self.held.get_mut(&task) {
+            held.pausing = true;
+        }
+    }
+
+    /// The worker does not have the task that the ledger says it has.
+    pub fn dropped(&mut self, task: TaskId, epoch: LeaseEpoch) {
+        if let Some(held) = self.held.get_mut(&task).filter(|held| held.epoch == epoch) {
+            held.dropped = true;
+        }
+    }
+
+    /// Whether a job's tasks have failed as often together as the policy allows.
+    #[must_use]
+    pub fn is_spent(&self, job: JobId) -> bool {
+        self.jobs.get(&job).is_some_and(|card| card.failures >= self.policy.pace.retry_budget)
+    }
+
+    /// Memory that a task asks of a device, MiB, with what the policy adds.
+    #[must_use]
+    pub fn asked(&self, task: TaskId) -> u64 {
+        let lane = self.ready.get(&task).and_then(|queued| queued.lane);
+        lane.map_or(0, |lane| self.shapes.get(lane.shape).1.vram_mib)
+    }
+
+    /// Tasks that can start, whatever keeps them.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Tasks that run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.held.len()
+    }
+
+    /// How urgent a task of a job is.
+    pub(crate) fn level(&self, job: JobId, kind: TaskKind) -> i32 {
+        let priority = self.jobs.get(&job).map_or(0, |card| card.priority);
+        if is_learning(kind) { priority + LEARNING } else { priority }
+    }
+
+    /// What its kind usually takes, seconds.
+    pub(crate) fn usual(&self, kind: TaskKind) -> Option<f64> {
+        self.usual.get(&kind).copied()
+    }
+
+    /// An account's project and user, by the names that policies use.
+    pub(crate) fn account(&self, account: u32) -> (&str, &str) {
+        let (project, user) = *self.accounts.get(account);
+        let name = self.project_names.get(self.projects.get(project));
+        (name.map_or("", String::as_str), self.users.get(user))
+    }
+
+    /// What of a worker a task of this shape takes.
+    pub(crate) fn room_of(&self, shape: u32) -> Room {
+        let needs = &self.shapes.get(shape).1;
+        Room { slots: 1, mib: needs.vram_mib, threads: needs.threads }
+    }
+
+    pub(crate) fn limits_of(&self, shape: u32) -> Vec<String> {
+        let (kind, needs) = self.shapes.get(shape);
+        self.policy.limits_of(*kind, needs).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What a task asks with what the policy adds for its kind.
+    fn shape(&mut self, own: u32) -> u32 {
+        let (kind, needs) = self.shapes.get(own).clone();
+        let Some(more) = self.policy.needs.get(&kind).cloned() else { return own };
+        let both = |a: BTreeSet<String>, b: BTreeSet<String>| a.into_iter().chain(b).collect();
+        let needs = Needs {
+            vram_mib: needs.vram_mib.max(more.vram_mib),
+            model: needs.model.or(more.model),
+            profile: needs.profile.or(more.profile),
+            threads: needs.threads.max(more.threads),
+            tags: both(needs.tags, more.tags),
+            nodes: both(needs.nodes, more.nodes),
+            limits: both(needs.limits, more.limits),
+            warm: both(needs.warm, more.warm),
+        };
+        self.shapes.number(&(kind, needs))
+    }
+
+    fn begin(&mut self, task: TaskId, held: Held) {
+        let (project, user) = *self.accounts.get(held.account);
+        self.tally.projects.entry(project).or_default().begin(held.since);
+        self.tally.users.entry(user).or_default().begin(held.since);
+        if let Some(node) = held.node {
+            self.tally.begin(&held.limits, node, held.since);
+        }
+        self.floor.take(held.worker, held.room);
+        // It will hold what the task works with; what it says itself goes before.
+        let wants = self.shapes.get(held.shape).1.warm.clone();
+        self.warm_up(held.worker, &wants);
+        self.held.insert(task, held);
+    }
+
+    fn end(&mut self, task: TaskId, held: &Held, well: bool, now: Timestamp) {
+        let half_life = self.policy.pace.half_life;
+        let (project, user) = *self.accounts.get(held.account);
+        self.tally.projects.entry(project).or_default().end(held.since, now, half_life);
+        self.tally.users.entry(user).or_default().end(held.since, now, half_life);
+        if let Some(node) = held.node {
+            self.tally.end(&held.limits, node);
+        }
+        self.floor.give(held.worker, held.room);
+        self.held.remove(&task);
+        if well {
+            let took = now.since(held.since).as_secs_f64();
+            let usual = self.usual.entry(held.kind).or_insert(took);
+            *usual += NEWEST * (took - *usual);
+        }
+    }
+
+    fn blame(&mut self, job: JobId, node: Option<u32>) {
+        let Some(card) = self.jobs.get_mut(&job) else { return };
+        card.failures += 1;
+        let Some(number) = node else { return };
+        card.avoids.insert(number);
+        if let Some(node) = self.nodes.get_mut(&number) {
+            node.failed.insert(job);
+            node.healed = false;
+        }
+    }
+
+    fn drop_task(&mut self, task: TaskId, now: Timestamp) {
+        if let Some(held) = self.held.get(&task).cloned() {
+            self.end(task, &held, false, now);
+        }
+        self.unshelve(task);
+        self.waiting.remove(&task);
+    }
+}

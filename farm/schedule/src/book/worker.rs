@@ -1,0 +1,164 @@
+//! Workers that come, report and go, their nodes, and who may use them when.
+
+use greenroom_domain::{DeviceKind, JobId, Offer, Reservation, Timestamp, WorkerId};
+use std::collections::BTreeSet;
+
+use super::{
+    Book,
+    floor::{Desk, Gate, Room},
+};
+
+/// A worker that is attached.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// What it said of itself.
+    pub offer: Offer,
+    /// When it last said something.
+    pub heard: Timestamp,
+}
+
+/// What of an offer decides whether a task fits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Class {
+    pub kind: DeviceKind,
+    pub model: String,
+    pub profile: Option<String>,
+    pub memory_mib: u64,
+    pub threads: u32,
+    pub tags: BTreeSet<String>,
+}
+
+impl Class {
+    /// A worker of this class, for comparing with what is needed.
+    pub(crate) fn offer(&self) -> Offer {
+        let (kind, model, profile, tags) = (self.kind, self.model.clone(), self.profile.clone(), self.tags.clone());
+        Offer { kind, model, profile, memory_mib: self.memory_mib, threads: self.threads, tags, ..Offer::default() }
+    }
+}
+
+/// A machine.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Node {
+    /// Jobs whose tasks failed here since one last succeeded.
+    pub failed: BTreeSet<JobId>,
+    /// A task succeeded since one last failed.
+    pub healed: bool,
+}
+
+impl Book {
+    /// A worker came.
+    pub fn attach(&mut self, worker: WorkerId, offer: Offer, now: Timestamp) {
+        let node = self.node_names.number(&offer.node);
+        self.nodes.entry(node).or_default();
+        let device = self.devices.number(&(node, offer.device.clone()));
+        let heat = self.heats.number(&offer.warm);
+        let whole = Room { slots: offer.slots.max(1), mib: offer.memory_mib, threads: offer.threads };
+        let (kind, model, profile, tags) = (offer.kind, offer.model.clone(), offer.profile.clone(), offer.tags.clone());
+        let class = Class { kind, model, profile, memory_mib: offer.memory_mib, threads: offer.threads, tags };
+        let class = self.classes.number(&class);
+        self.workers.insert(worker, Seen { offer, heard: now });
+        self.floor.insert(worker, Desk::new(class, heat, node, device, whole));
+        let gate = self.gate(worker, now);
+        self.floor.set_gate(worker, gate);
+    }
+
+    /// A worker went. What it ran is lost.
+    pub fn detach(&mut self, worker: WorkerId) {
+        if self.workers.remove(&worker).is_some() {
+            self.floor.remove(worker);
+            self.gone.insert(worker);
+        }
+    }
+
+    /// It said something.
+    pub fn heard(&mut self, worker: WorkerId, now: Timestamp) {
+        if let Some(seen) = self.workers.get_mut(&worker) {
+            seen.heard = now;
+        }
+    }
+
+    /// What a worker holds now, by its own account.
+    pub fn holds(&mut self, worker: WorkerId, warm: BTreeSet<String>) {
+        let heat = self.heats.number(&warm);
+        self.floor.set_heat(worker, heat);
+        if let Some(seen) = self.workers.get_mut(&worker) {
+            seen.offer.warm = warm;
+        }
+    }
+
+    /// Lets time pass: tasks whose delay is over join the queue, windows open and close. Before every plan.
+    pub fn wake(&mut self, now: Timestamp) {
+        self.due(now);
+        if self.turn.is_some_and(|turn| now < turn) {
+            return;
+        }
+        let workers: Vec<_> = self.workers.keys().copied().collect();
+        for worker in workers {
+            let gate = self.gate(worker, now);
+            self.floor.set_gate(worker, gate);
+        }
+        self.turn = Some(self.next_window(now).unwrap_or(Timestamp::from_millis(i64::MAX)));
+    }
+
+    /// When the next window opens or closes.
+    pub(crate) fn next_window(&self, now: Timestamp) -> Option<Timestamp> {
+        let kept = self.policy.reservation.iter().map(Reservation::window);
+        let closed = self.policy.maintenance.iter().map(|window| (window.from.0, window.until.0));
+        let moments = kept.chain(closed).flat_map(|(from, until)| [from, until]);
+        moments.filter(|&at| at > now && at.as_millis() < i64::MAX).min()
+    }
+
+    /// Whether a reservation keeps this worker.
+    pub(crate) fn keeps(&self, reservation: &Reservation, offer: &Offer) -> bool {
+        let tagged = !reservation.tags.is_empty() && reservation.tags.is_subset(&offer.tags);
+        reservation.nodes.contains(&offer.node) || tagged
+    }
+
+    /// Whom a reservation is for.
+    pub(crate) fn is_for(&self, reservation: u32, account: u32) -> bool {
+        let Some(reservation) = self.policy.reservation.get(reservation as usize) else { return false };
+        let (project, user) = self.account(account);
+        let is = |asked: &Option<String>, name: &str| asked.as_ref().is_some_and(|asked| asked == name);
+        is(&reservation.project, project) || is(&reservation.user, user)
+    }
+
+    pub(super) fn warm_up(&mut self, worker: WorkerId, wants: &BTreeSet<String>) {
+        let Some(seen) = self.workers.get_mut(&worker) else { return };
+        if !wants.is_subset(&seen.offer.warm) {
+            // Of what names no model of a pack, a LoRA say, a worker wears one at a time.
+            seen.offer.warm.retain(|held| held.contains('/'));
+            seen.offer.warm.extend(wants.iter().cloned());
+            let heat = self.heats.number(&seen.offer.warm);
+            self.floor.set_heat(worker, heat);
+        }
+    }
+
+    fn gate(&self, worker: WorkerId, now: Timestamp) -> Gate {
+        let Some(seen) = self.workers.get(&worker) else { return Gate::default() };
+        let mut gate = Gate { shut: self.policy.drained.contains_key(&seen.offer.node), ..Gate::default() };
+        let soonest = |gate: &mut Gate, at: Timestamp, but| {
+            if gate.until.is_none_or(|until| at < until) {
+                (gate.until, gate.but) = (Some(at), but);
+            }
+        };
+        for window in self.policy.maintenance.iter().filter(|window| window.nodes.contains(&seen.offer.node)) {
+            if window.from.0 > now {
+                soonest(&mut gate, window.from.0, None);
+            } else if window.until.0 > now {
+                gate.shut = true;
+            }
+        }
+        for (number, reservation) in self.policy.reservation.iter().enumerate() {
+            let (from, until) = reservation.window();
+            if !self.keeps(reservation, &seen.offer) || until <= now {
+                continue;
+            }
+            if from > now {
+                soonest(&mut gate, from, Some(number as u32));
+            } else {
+                gate.kept_for = gate.kept_for.or(Some(number as u32));
+            }
+        }
+        gate
+    }
+}
