@@ -12,6 +12,7 @@ mod event;
 mod forgotten;
 mod job;
 mod open;
+mod policy;
 mod project;
 mod row;
 mod scrub;
@@ -96,5 +97,6 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> error::Que
         Change::UpdateTask { task, was } => task::update(connection, task, *was).await,
         Change::Forget(forgetting) => forgotten::forget(connection, forgetting).await,
         Change::UpdateForgotten(new) => forgotten::update(connection, new).await,
+        Change::SetPolicy(new) => policy::set(connection, new).await,
     }
 }

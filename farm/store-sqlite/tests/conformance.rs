@@ -63,3 +63,9 @@ async fn batches() {
     let (_folder, make) = files();
     conformance::batches(make).await;
 }
+
+#[tokio::test]
+async fn policies() {
+    let (_folder, make) = files();
+    conformance::policies(make).await;
+}

@@ -1,6 +1,6 @@
 //! What is written together.
 
-use greenroom_domain::{Character, Event, Forgotten, Job, LeaseEpoch, Project, Task, TaskState};
+use greenroom_domain::{Character, Event, Forgotten, Job, LeaseEpoch, Policy, Project, Task, TaskState};
 
 use crate::Forgetting;
 
@@ -24,7 +24,7 @@ pub enum Change {
     UpdateCharacter(Character),
     /// A new job, where no job of the project answers the same request already (see [`crate::JobStore::job_by_request`]).
     InsertJob(Job),
-    /// The title or the state of a job that is not final.
+    /// The title, the state, the priority or the pause of a job that is not final.
     UpdateJob(Job),
     /// A new task of a job that is not final.
     InsertTask(Task),
@@ -39,6 +39,8 @@ pub enum Change {
     Forget(Box<Forgetting>),
     /// What became of a forgotten character's belongings.
     UpdateForgotten(Forgotten),
+    /// The next revision of the policy.
+    SetPolicy(Policy),
 }
 
 /// The version of a task that a writer read: within one state and epoch a task only ever waits for less.
@@ -127,6 +129,12 @@ impl Batch {
     #[must_use]
     pub fn update_forgotten(self, forgotten: Forgotten) -> Self {
         self.change(Change::UpdateForgotten(forgotten))
+    }
+
+    /// Adds the next revision of the policy.
+    #[must_use]
+    pub fn set_policy(self, policy: Policy) -> Self {
+        self.change(Change::SetPolicy(policy))
     }
 
     /// Adds an event.

@@ -82,6 +82,11 @@ pub enum Unique {
         /// Its number.
         revision: u32,
     },
+    /// A revision of the policy: somebody else changed it meanwhile.
+    Policy {
+        /// Its number.
+        revision: u64,
+    },
     /// A request that a job answers already.
     Request {
         /// That job.
@@ -97,6 +102,7 @@ impl fmt::Display for Unique {
             Self::Project { name } => write!(f, "project {name}"),
             Self::Character { name } => write!(f, "character {name}"),
             Self::Revision { character, revision } => write!(f, "revision {revision} of character {character}"),
+            Self::Policy { revision } => write!(f, "revision {revision} of the policy"),
             Self::Request { job } => write!(f, "job {job} for the same request"),
             Self::Id(id) => write!(f, "{id}"),
         }

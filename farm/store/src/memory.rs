@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use greenroom_domain::{
-    Character, CharacterId, Digest, Event, EventSeq, Forgotten, Job, JobId, Project, ProjectId, Task, TaskId,
+    Character, CharacterId, Digest, Event, EventSeq, Forgotten, Job, JobId, Policy, Project, ProjectId, Task, TaskId,
     TaskOutput, TaskState,
 };
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use crate::{
-    Batch, Change, CharacterStore, EventScope, EventStore, JobStore, ProjectStore, Result, Store, StoreError,
-    TaskStore, rules,
+    Batch, Change, CharacterStore, EventScope, EventStore, JobStore, PolicyStore, ProjectStore, Result, Store,
+    StoreError, TaskStore, rules,
 };
 
 mod forgotten;
@@ -47,6 +47,7 @@ struct Rows {
     jobs: Vec<Job>,
     tasks: Vec<Task>,
     forgotten: Vec<Forgotten>,
+    policies: Vec<Policy>,
 }
 
 #[async_trait]
@@ -135,6 +136,10 @@ impl Rows {
                 let old = self.forgotten.iter_mut().find(|f| f.character == new.character);
                 rules::update_forgotten(&new, old.as_deref())?;
                 replace(old, new);
+            }
+            Change::SetPolicy(new) => {
+                rules::set_policy(&new, self.policies.last())?;
+                self.policies.push(new);
             }
         }
         Ok(())
@@ -261,6 +266,13 @@ impl TaskStore for MemoryStore {
         let state = self.read();
         let equal = |t: &&Task| t.spec.as_ref().is_some_and(|s| s.digest() == spec);
         Ok(state.rows.tasks.iter().filter(|t| t.output().is_some()).find(equal).and_then(|t| t.output().cloned()))
+    }
+}
+
+#[async_trait]
+impl PolicyStore for MemoryStore {
+    async fn policy(&self) -> Result<Option<Policy>> {
+        Ok(self.read().rows.policies.last().cloned())
     }
 }
 

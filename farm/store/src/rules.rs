@@ -1,6 +1,6 @@
 //! What a change needs to be allowed, said once for every store: each function gets the rows that are there and the new one.
 
-use greenroom_domain::{Character, Event, Forgotten, Job, LoraVersion, Project, Task};
+use greenroom_domain::{Character, Event, Forgotten, Job, LoraVersion, Policy, Project, Task};
 
 use crate::{Expected, Result, StoreError, Unique};
 
@@ -97,13 +97,14 @@ pub fn answers(job: &Job) -> bool {
 /// A job that is there as `old`.
 ///
 /// # Errors
-/// If it is not there, has ended, or more than title and state differ.
+/// If it is not there, has ended, or its project, request, user or creation time differ.
 pub fn update_job(new: &Job, old: Option<&Job>) -> Result<()> {
     let old = old.ok_or_else(|| missing("job", &new.id))?;
     open_job(old)?;
     let same = [
         ("project", old.project == new.project),
         ("request", old.request == new.request),
+        ("user", old.user == new.user),
         ("creation time", old.created == new.created),
     ];
     fixed("job", &new.id.to_string(), &same)
@@ -232,6 +233,21 @@ pub fn update_forgotten(new: &Forgotten, old: Option<&Forgotten>) -> Result<()> 
         ("footage", old.footage == new.footage),
     ];
     fixed("forgotten character", &new.character.to_string(), &same)
+}
+
+/// The next policy: `newest` is the one in force.
+///
+/// # Errors
+/// If it is not the next revision.
+pub fn set_policy(new: &Policy, newest: Option<&Policy>) -> Result<()> {
+    let last = newest.map_or(0, |policy| policy.revision);
+    if new.revision <= last {
+        return Err(StoreError::Exists(Unique::Policy { revision: new.revision }));
+    }
+    if new.revision - last > 1 {
+        return Err(missing("policy", &format!("with revision {}", new.revision - 1)));
+    }
+    Ok(())
 }
 
 /// The error for a row that is not there.

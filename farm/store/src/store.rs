@@ -3,11 +3,15 @@
 use async_trait::async_trait;
 use greenroom_domain::Event;
 
-use crate::{Batch, CharacterStore, EventStore, ForgottenStore, JobStore, ProjectStore, Result, TaskStore};
+use crate::{
+    Batch, CharacterStore, EventStore, ForgottenStore, JobStore, PolicyStore, ProjectStore, Result, TaskStore,
+};
 
 /// The whole ledger. Object safe: the daemon holds an `Arc<dyn Store>`.
 #[async_trait]
-pub trait Store: ProjectStore + CharacterStore + JobStore + TaskStore + EventStore + ForgottenStore {
+pub trait Store:
+    ProjectStore + CharacterStore + JobStore + TaskStore + EventStore + ForgottenStore + PolicyStore
+{
     /// Applies the changes in their order and appends the events, all of it or nothing, and answers the events with the
     /// sequence they got: the next numbers of the log, without gaps, in commit order. Once it answers, the batch survives
     /// a crash as far as the store survives at all.

@@ -41,3 +41,8 @@ async fn forgotten() {
 async fn batches() {
     conformance::batches(make).await;
 }
+
+#[tokio::test]
+async fn policies() {
+    conformance::policies(make).await;
+}

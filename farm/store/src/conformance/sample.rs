@@ -2,8 +2,8 @@
 
 use greenroom_domain::{
     CalibrationRevision, CalibrationSummary, Character, CharacterId, CharacterState, Digest, Event, EventBody,
-    EventSeq, Job, JobId, JobState, LeaseEpoch, LoraDefaults, LoraMade, LoraProof, LoraState, LoraVersion, Problem,
-    Project, ProjectId, Reference, Settings, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, WorkerId,
+    EventSeq, Job, JobId, LeaseEpoch, LoraDefaults, LoraMade, LoraProof, LoraState, LoraVersion, Problem, Project,
+    ProjectId, Reference, Settings, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, WorkerId,
 };
 use std::collections::BTreeSet;
 
