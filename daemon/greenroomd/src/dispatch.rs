@@ -1,17 +1,17 @@
-//! Prepare a snapshot, plan, apply. Woken by change, and by the moment at which the next silent worker counts as lost.
+//! Prepare the book, plan, apply. Woken by change, and by the moment at which time alone decides something.
 
-use greenroom_domain::{TaskOutput, TaskState, Timestamp};
+use greenroom_domain::{Drained, Moment, Problem, ProblemKind, Spec, TaskError, TaskId, TaskOutput, WorkerId};
 use greenroom_proto::worker_v1 as wire;
-use greenroom_schedule::{Action, Held, Holder, Ready, Snapshot, plan};
-use std::{sync::Arc, time::Duration};
+use greenroom_schedule::{Action, MOST, next_wake, plan};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use crate::{clock, farm::Farm, ledger::LedgerError, workers::Running};
+use crate::{api, clock, farm::Farm, ledger::LedgerError, workers::Running};
 
-/// A worker that says nothing for so long has lost its task. Workers speak every [`HEARTBEAT`].
-const SILENCE: Duration = Duration::from_secs(15);
-
-/// How often a worker must say something.
+/// How often a worker must say something; far more often than the policy's silence.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// Tasks that are compared with what was done before, in one step.
+const COMPARED: usize = 256;
 
 /// Dispatches until the daemon stops.
 pub(crate) async fn run(farm: Arc<Farm>) {
@@ -38,87 +38,108 @@ pub(crate) async fn run(farm: Arc<Farm>) {
 }
 
 async fn step(farm: &Farm) -> Result<Option<Duration>, LedgerError> {
+    let compared = prepare(farm).await?;
     let now = clock::now();
-    let snapshot = prepare(farm).await?;
-    for action in plan(&snapshot, now, SILENCE) {
-        if let Err(error) = apply(farm, action).await {
-            // Somebody was quicker: the next snapshot shows it.
+    let actions = {
+        let mut book = farm.book();
+        book.wake(now);
+        plan(&book, now)
+    };
+    if actions.len() >= MOST || !farm.fresh().is_empty() {
+        farm.work.notify_one();
+    }
+    for action in actions {
+        if let Err(error) = apply(farm, action, &compared).await {
+            // Somebody was quicker: the book knows of it, and the next plan.
             tracing::debug!(%error, "an action came too late");
             farm.work.notify_one();
         }
     }
-    Ok(next_loss(&snapshot, now))
+    let now = clock::now();
+    Ok(next_wake(&farm.book(), now).map(|at| at.since(now) + Duration::from_millis(10)))
 }
 
-async fn prepare(farm: &Farm) -> Result<Snapshot, LedgerError> {
-    let mut ready = Vec::new();
-    for task in farm.store.open_tasks().await? {
-        if matches!(task.state, TaskState::Ready { .. }) {
-            let reusable = match &task.spec {
-                Some(spec) => farm.store.output_by_spec(spec.digest()).await?,
-                None => None,
-            };
-            let reusable = match reusable {
-                Some(output) if all_here(farm, &output).await => Some(output),
-                _ => None,
-            };
-            ready.push(Ready { task, reusable });
+/// Takes the outputs of earlier equal tasks; tells which tasks have none.
+async fn prepare(farm: &Farm) -> Result<BTreeSet<TaskId>, LedgerError> {
+    let mut compared = BTreeSet::new();
+    for _ in 0..COMPARED {
+        let Some((task, spec)) = farm.fresh().pop_front() else { break };
+        match done_before(farm, spec).await? {
+            Some(output) => drop(farm.reuse(task, output).await),
+            None => drop(compared.insert(task)),
         }
     }
-    let held = farm.store.leased_tasks().await?.into_iter().map(|task| {
-        let holder = match task.state {
-            TaskState::Leased(lease) => farm.workers.holder(lease.worker, task.id, lease.epoch),
-            _ => Holder::Unknown,
-        };
-        Held { task, holder }
-    });
-    Ok(Snapshot { held: held.collect(), ready, workers: farm.workers.views() })
+    Ok(compared)
 }
 
-async fn apply(farm: &Farm, action: Action) -> Result<(), LedgerError> {
+async fn apply(farm: &Farm, action: Action, compared: &BTreeSet<TaskId>) -> Result<(), LedgerError> {
     match action {
-        Action::Reuse { task, output } => {
-            farm.reuse(task, output).await?;
-        }
+        Action::Lease { task, worker } => lease(farm, task, worker, compared.contains(&task)).await?,
         Action::Requeue { task, blame } => {
             tracing::warn!(task.id = %task, blame, "the task's worker is gone; the task goes back to the queue");
             farm.requeue(task, blame).await?;
         }
-        Action::Lease { task, worker } => {
-            let task = farm.lease(task, worker).await?;
-            let running = Running { job: task.job, task: task.id, epoch: task.epoch };
-            let spec = serde_json::to_vec(&task.spec).unwrap_or_default();
-            let assignment = wire::Assignment { task: task.id.to_string(), epoch: task.epoch.0, spec };
-            let message = wire::attach_response::Message::Assignment(assignment);
-            tracing::info!(task.id = %task.id, task.kind = %task.kind, worker.id = %worker, "task.lease");
-            match farm.workers.start(worker, running) {
-                Some(outbox) if outbox.send(Ok(wire::AttachResponse { message: Some(message) })).await.is_ok() => {}
-                // It has gone in this moment: its lease is found lost in the next snapshot.
-                _ => farm.work.notify_one(),
-            }
+        Action::TimeOut { task, after, silent, .. } => {
+            let Some((outbox, running)) = farm.workers.of_task(task) else { return Ok(()) };
+            let _ = outbox.send(Ok(api::cancel_task(running))).await;
+            let what = if silent { "it got no further" } else { "it ran" };
+            let cause = format!("{what} for {} s, as long as the policy allows", after.as_secs());
+            tracing::warn!(task.id = %task, cause, "task.timeout");
+            let remedy = "raise the time-out in the policy, or look into the worker's log";
+            let problem = Problem::new(ProblemKind::Unavailable, "run task", task.to_string(), cause, remedy);
+            farm.fail(task, running.epoch, TaskError { problem, retry: true }).await?;
+        }
+        Action::Preempt { task, worker, cause } => {
+            let Some((outbox, running)) = farm.workers.of_task(task) else { return Ok(()) };
+            tracing::info!(task.id = %task, worker.id = %worker, ?cause, "task.preempt");
+            farm.book().pausing(task);
+            let _ = outbox.send(Ok(api::pause_task(running))).await;
+        }
+        Action::Drain { node, reason } => {
+            tracing::error!(node, reason, "the node is sick; it takes nothing new until it is healed");
+            let drained = Drained { reason, since: Moment(clock::now()), sick: true };
+            farm.set_policy(|policy| drop(policy.drained.insert(node, drained))).await?;
+        }
+        Action::Heal { node } => {
+            tracing::info!(node, "a task succeeded on the sick node; it takes work again");
+            farm.set_policy(|policy| drop(policy.drained.remove(&node))).await?;
         }
     }
     Ok(())
 }
 
-/// Whether every artifact of an output still exists.
-async fn all_here(farm: &Farm, output: &TaskOutput) -> bool {
-    if *output == TaskOutput::Forgotten {
-        return false;
+async fn lease(farm: &Farm, task: TaskId, worker: WorkerId, compared: bool) -> Result<(), LedgerError> {
+    if !compared
+        && let Some(spec) = farm.store.task(task).await?.and_then(|task| task.spec.as_ref().map(Spec::digest))
+        && let Some(output) = done_before(farm, spec).await?
+    {
+        farm.reuse(task, output).await?;
+        return Ok(());
+    }
+    let task = farm.lease(task, worker).await?;
+    let running = Running { job: task.job, task: task.id, epoch: task.epoch };
+    let spec = serde_json::to_vec(&task.spec).unwrap_or_default();
+    let assignment = wire::Assignment { task: task.id.to_string(), epoch: task.epoch.0, spec };
+    let message = wire::attach_response::Message::Assignment(assignment);
+    tracing::info!(task.id = %task.id, task.kind = %task.kind, worker.id = %worker, "task.lease");
+    match farm.workers.start(worker, running) {
+        Some(outbox) if outbox.send(Ok(wire::AttachResponse { message: Some(message) })).await.is_ok() => {}
+        // It has gone in this moment: the next plan finds its lease lost.
+        _ => farm.work.notify_one(),
+    }
+    Ok(())
+}
+
+/// What an earlier task with an equal spec gave, if its artifacts are still there.
+async fn done_before(farm: &Farm, spec: greenroom_domain::Digest) -> Result<Option<TaskOutput>, LedgerError> {
+    let Some(output) = farm.store.output_by_spec(spec).await? else { return Ok(None) };
+    if output == TaskOutput::Forgotten {
+        return Ok(None);
     }
     for (_, digest) in output.artifacts() {
         if !farm.artifacts.has(digest).await.unwrap_or(false) {
-            return false;
+            return Ok(None);
         }
     }
-    true
-}
-
-/// Time until the first worker that holds a task would count as lost.
-fn next_loss(snapshot: &Snapshot, now: Timestamp) -> Option<Duration> {
-    let left = snapshot.held.iter().filter_map(|h| match h.holder {
-        Holder::Attached { heard } => Some(SILENCE.saturating_sub(now.since(heard)) + Duration::from_millis(10)),
-        Holder::Lost | Holder::Unknown => None,
-    });
-    left.min()
+    Ok(Some(output))
 }

@@ -2,8 +2,12 @@
 
 use greenroom_artifacts::ArtifactStore;
 use greenroom_domain::{Digest, EventSeq, JobId, Pack, TaskId};
+use greenroom_schedule::Book;
 use greenroom_store::Store;
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, MutexGuard, PoisonError},
+};
 use tokio::sync::{Mutex, Notify, RwLock, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +29,12 @@ pub(crate) struct Farm {
     pub pack_digest: Digest,
     /// Workers that are attached.
     pub workers: Workers,
+    /// What the scheduler knows: open tasks, workers and the policy, as of the last commit.
+    pub book: std::sync::Mutex<Book>,
+    /// Tasks that became ready, with their specs' digests: an equal one may have been done before.
+    pub fresh: std::sync::Mutex<VecDeque<(TaskId, Digest)>>,
+    /// A commit and what the book learns of it are one step.
+    pub committing: Mutex<()>,
     /// Rung when something may be dispatched.
     pub work: Notify,
     /// The last committed event; watchers wait on it.
@@ -33,6 +43,18 @@ pub(crate) struct Farm {
     pub progress: broadcast::Sender<Progress>,
     /// Cancelled when the daemon stops.
     pub stop: CancellationToken,
+}
+
+impl Farm {
+    /// The book, for as long as nothing is awaited.
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tasks that may have been done before.
+    pub(crate) fn fresh(&self) -> MutexGuard<'_, VecDeque<(TaskId, Digest)>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How far a running task is.

@@ -3,14 +3,14 @@
 mod character;
 
 use greenroom_domain::{
-    CharacterState, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Problem, ProblemKind, Spec, Task,
-    TaskError, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, TransitionError, WorkerId,
+    CharacterState, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Policy, Problem, ProblemKind, Spec,
+    Task, TaskError, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, TransitionError, WorkerId,
 };
 use greenroom_schedule::{Next, Plan, settle};
 use greenroom_store::{Batch, Expected, StoreError};
 use thiserror::Error;
 
-use crate::{clock, farm::Farm, learn, push};
+use crate::{book, clock, farm::Farm, learn, push};
 
 /// Why a change was not made.
 #[derive(Debug, Error)]
@@ -68,7 +68,16 @@ impl Farm {
 
     /// The leaseholder's failure.
     pub(crate) async fn fail(&self, task: TaskId, epoch: LeaseEpoch, error: TaskError) -> Result<Task, LedgerError> {
-        self.change(task, |t, now| Ok(t.fail(epoch, error, now)?)).await
+        self.change(task, |t, now| {
+            let error = self.within_budget(&t, error);
+            Ok(t.fail(epoch, error, now)?)
+        })
+        .await
+    }
+
+    /// Back to ready without blame: its worker paused it at a checkpoint, or somebody asked for it.
+    pub(crate) async fn release(&self, task: TaskId, epoch: LeaseEpoch) -> Result<Task, LedgerError> {
+        self.change(task, |t, _| Ok(t.release(epoch)?)).await
     }
 
     /// An earlier equal task's output.
@@ -86,9 +95,51 @@ impl Farm {
             let cause = "its worker went away";
             let remedy = "look at the worker's log; it may lack memory";
             let problem = Problem::new(ProblemKind::Unavailable, "run task", t.id.to_string(), cause, remedy);
-            Ok(t.fail(epoch, TaskError { problem, retry: true }, now)?)
+            let error = self.within_budget(&t, TaskError { problem, retry: true });
+            Ok(t.fail(epoch, error, now)?)
         })
         .await
+    }
+
+    /// A failure as it counts: a job whose tasks have failed as often as they may gets no further attempt.
+    fn within_budget(&self, task: &Task, error: TaskError) -> TaskError {
+        if !error.retry || !self.book().is_spent(task.job) {
+            return error;
+        }
+        let cause = format!("{}; the job's attempts are used up", error.problem.cause);
+        TaskError { problem: Problem { cause, ..error.problem }, retry: false }
+    }
+
+    /// Changes how a job is treated; one that has ended is refused.
+    pub(crate) async fn adjust(&self, id: JobId, adjust: impl FnOnce(&mut Job, Timestamp)) -> Result<Job, LedgerError> {
+        let _turn = self.writing.lock().await;
+        let now = clock::now();
+        let mut job = self.job_of(id).await?;
+        if job.state.is_final() {
+            let (cause, remedy) = (format!("it is {} already", job.state.name()), "push it again");
+            return Err(Problem::new(ProblemKind::Conflict, "change job", id.to_string(), cause, remedy).into());
+        }
+        let before = job.clone();
+        adjust(&mut job, now);
+        if job != before {
+            let body = EventBody::JobAdjusted { priority: job.priority, paused: job.paused.is_some() };
+            let event = event(&job, now, body);
+            self.commit(Batch::new().update_job(job.clone()).event(event)).await?;
+        }
+        Ok(job)
+    }
+
+    /// Puts the next revision of the policy in force.
+    pub(crate) async fn set_policy(&self, change: impl FnOnce(&mut Policy)) -> Result<Policy, LedgerError> {
+        let _turn = self.writing.lock().await;
+        let old = self.book().policy().clone();
+        let mut policy = old.clone();
+        change(&mut policy);
+        if policy != old {
+            policy.revision = old.revision + 1;
+            self.commit(Batch::new().set_policy(policy.clone())).await?;
+        }
+        Ok(policy)
     }
 
     /// Stops a job; one that has ended stays as it is.
@@ -111,7 +162,10 @@ impl Farm {
 
     /// Appends events and changes, and rings the bells.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let _one_step = self.committing.lock().await;
+        let news = book::news(&batch);
         let events = self.store.commit(batch).await?;
+        self.note(news, clock::now());
         if let Some(last) = events.last() {
             self.committed.send_if_modified(|seq| std::mem::replace(seq, last.seq.max(*seq)) < last.seq);
         }

@@ -3,6 +3,7 @@
 mod api;
 mod args;
 mod auth;
+mod book;
 mod clock;
 mod dispatch;
 mod farm;

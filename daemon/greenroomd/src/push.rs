@@ -2,7 +2,7 @@
 
 use greenroom_domain::{
     CalibrationRevision, CalibrationUsed, CastMember, Character, CharacterState, Consent, Digest, Event, EventBody,
-    EventSeq, Job, JobState, LoraUsed, Problem, ProblemKind, ProfileSpec, Project, Reference, Task, Timestamp,
+    EventSeq, Job, LoraUsed, Problem, ProblemKind, ProfileSpec, Project, Reference, Task, Timestamp,
 };
 use greenroom_schedule::{ScriptPlan, compile_profile, compile_script};
 use greenroom_store::{Batch, StoreError, Unique};

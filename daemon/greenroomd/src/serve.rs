@@ -22,7 +22,7 @@ use crate::{
     api,
     args::{Args, Config},
     auth::Tokens,
-    clock, dispatch,
+    book, clock, dispatch,
     farm::Farm,
     learn, packs, supervise,
     workers::Workers,
@@ -49,8 +49,12 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
     let store = SqliteStore::open(&state.join("greenroom.db")).await.map_err(|e| e.problem())?;
     let artifacts = config.artifacts.open(std::env::vars()).map_err(|e| e.problem())?;
     let last = greenroom_store::EventStore::last_seq(&store).await.map_err(|e| e.problem())?;
+    let (book, fresh) = book::open(&store, clock::now()).await.map_err(|e| e.problem())?;
     let farm = Arc::new(Farm {
         store: Arc::new(store),
+        book: std::sync::Mutex::new(book),
+        fresh: std::sync::Mutex::new(fresh),
+        committing: Mutex::new(()),
         writing: Mutex::new(()),
         forgetting: RwLock::new(()),
         artifacts,

@@ -1,10 +1,9 @@
 //! Workers that are attached, as the daemon knows them. In memory only: the ledger knows leases, not processes.
 
-use greenroom_domain::{JobId, LeaseEpoch, TaskId, Timestamp, WorkerId};
+use greenroom_domain::{JobId, LeaseEpoch, TaskId, WorkerId};
 use greenroom_proto::worker_v1 as wire;
-use greenroom_schedule::{Holder, WorkerView};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::mpsc;
@@ -19,10 +18,8 @@ pub(crate) struct Attached {
     pub device: String,
     /// Messages to it.
     pub outbox: Outbox,
-    /// What it was given last and has not answered yet.
-    pub running: Option<Running>,
-    /// When it last said something.
-    pub heard: Timestamp,
+    /// What it was given and has not answered yet.
+    pub running: Vec<Running>,
 }
 
 /// A task that a worker runs.
@@ -38,91 +35,64 @@ pub(crate) struct Running {
 
 /// The registry.
 #[derive(Debug, Default)]
-pub(crate) struct Workers(Mutex<Registry>);
-
-#[derive(Debug, Default)]
-struct Registry {
-    attached: BTreeMap<WorkerId, Attached>,
-    lost: BTreeSet<WorkerId>,
-}
+pub(crate) struct Workers(Mutex<BTreeMap<WorkerId, Attached>>);
 
 impl Workers {
     pub(crate) fn attach(&self, id: WorkerId, worker: Attached) {
-        self.lock().attached.insert(id, worker);
+        self.lock().insert(id, worker);
     }
 
     pub(crate) fn detach(&self, id: WorkerId) {
-        let mut registry = self.lock();
-        if registry.attached.remove(&id).is_some() {
-            registry.lost.insert(id);
-        }
-    }
-
-    /// It said something.
-    pub(crate) fn heard(&self, id: WorkerId, now: Timestamp) {
-        if let Some(worker) = self.lock().attached.get_mut(&id) {
-            worker.heard = now;
-        }
+        self.lock().remove(&id);
     }
 
     /// It was given a task. Answers the stream to send it on; none if it has gone meanwhile.
     pub(crate) fn start(&self, id: WorkerId, running: Running) -> Option<Outbox> {
-        let mut registry = self.lock();
-        let worker = registry.attached.get_mut(&id)?;
-        worker.running = Some(running);
+        let mut attached = self.lock();
+        let worker = attached.get_mut(&id)?;
+        worker.running.push(running);
         Some(worker.outbox.clone())
     }
 
     /// It answered, or its task was taken away before it began.
     pub(crate) fn finish(&self, id: WorkerId, task: TaskId, epoch: LeaseEpoch) {
-        if let Some(worker) = self.lock().attached.get_mut(&id) {
-            worker.running = worker.running.filter(|r| (r.task, r.epoch) != (task, epoch));
+        if let Some(worker) = self.lock().get_mut(&id) {
+            worker.running.retain(|r| (r.task, r.epoch) != (task, epoch));
         }
     }
 
     /// What it runs, if it is this task under this lease.
     pub(crate) fn running(&self, id: WorkerId, task: TaskId, epoch: LeaseEpoch) -> Option<Running> {
-        let running = self.lock().attached.get(&id)?.running?;
-        (running.task == task && running.epoch == epoch).then_some(running)
+        let attached = self.lock();
+        attached.get(&id)?.running.iter().find(|r| r.task == task && r.epoch == epoch).copied()
+    }
+
+    /// The stream of the worker that runs a task, with what it runs.
+    pub(crate) fn of_task(&self, task: TaskId) -> Option<(Outbox, Running)> {
+        let attached = self.lock();
+        let mut running = attached.values().flat_map(|w| w.running.iter().map(|r| (w.outbox.clone(), *r)));
+        running.find(|(_, r)| r.task == task)
     }
 
     /// Streams of the workers that run something of a job, with what they run.
     pub(crate) fn of_job(&self, job: JobId) -> Vec<(Outbox, Running)> {
-        let registry = self.lock();
-        let running = registry.attached.values().filter_map(|w| Some((w.outbox.clone(), w.running?)));
+        let attached = self.lock();
+        let running = attached.values().flat_map(|w| w.running.iter().map(|r| (w.outbox.clone(), *r)));
         running.filter(|(_, r)| r.job == job).collect()
     }
 
     /// All streams.
     pub(crate) fn outboxes(&self) -> Vec<Outbox> {
-        self.lock().attached.values().map(|w| w.outbox.clone()).collect()
-    }
-
-    /// What the planner sees.
-    pub(crate) fn views(&self) -> Vec<WorkerView> {
-        self.lock().attached.iter().map(|(&id, w)| WorkerView { id, busy: w.running.is_some() }).collect()
-    }
-
-    /// What is known of a leaseholder. One that is attached but does not run the task (its outcome could not be written,
-    /// say) has lost it.
-    pub(crate) fn holder(&self, id: WorkerId, task: TaskId, epoch: LeaseEpoch) -> Holder {
-        let registry = self.lock();
-        match registry.attached.get(&id) {
-            Some(Attached { running: Some(r), heard, .. }) if r.task == task && r.epoch == epoch => {
-                Holder::Attached { heard: *heard }
-            }
-            Some(_) => Holder::Lost,
-            None if registry.lost.contains(&id) => Holder::Lost,
-            None => Holder::Unknown,
-        }
+        self.lock().values().map(|w| w.outbox.clone()).collect()
     }
 
     /// (id, device, running task) of each, for people.
     pub(crate) fn list(&self) -> Vec<(WorkerId, String, Option<TaskId>)> {
-        self.lock().attached.iter().map(|(&id, w)| (id, w.device.clone(), w.running.map(|r| r.task))).collect()
+        let attached = self.lock();
+        attached.iter().map(|(&id, w)| (id, w.device.clone(), w.running.first().map(|r| r.task))).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Registry> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<WorkerId, Attached>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! The worker's life: attach to the daemon, run one task at a time on a thread of its own, tell how it goes.
 
-use greenroom_domain::{Problem, ProblemKind, Spec, TaskError, TaskOutput};
+use greenroom_domain::{Problem, ProblemKind, Spec, TaskError, TaskKind, TaskOutput};
 use greenroom_proto::worker_v1::{
     self as wire, attach_request::Message as Say, attach_response::Message as Hear, outcome::Result as Ended,
     worker_service_client::WorkerServiceClient,
@@ -8,7 +8,7 @@ use greenroom_proto::worker_v1::{
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -22,7 +22,9 @@ use tonic::{metadata::MetadataValue, transport::Channel};
 
 use crate::{
     Args, device,
+    fault::Fault,
     models::Models,
+    offer,
     run::{self, Bench, Preview},
 };
 
@@ -35,6 +37,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(crate) async fn work(args: Args) -> Result<(), Problem> {
     let device = args.device.open()?;
     let device_name = device::name(&device, args.threads);
+    let offer = serde_json::to_vec(&offer::offer(&args, &device)).unwrap_or_default();
     let models = Models::open(&args.pack, args.onnxruntime.clone(), args.threads)?;
     let models = models.with_precision(args.faces.into()).on(device);
     let pack_digest = models.pack.digest().to_string();
@@ -61,6 +64,7 @@ pub(crate) async fn work(args: Args) -> Result<(), Problem> {
             device: device_name,
             pack_digest,
             pid: std::process::id(),
+            offer,
         }),
     );
     let answer = client.attach(UnboundedReceiverStream::new(words)).await.map_err(|e| away(e.message().to_owned()))?;
@@ -87,31 +91,41 @@ pub(crate) async fn work(args: Args) -> Result<(), Problem> {
     }
 }
 
+/// What a task is asked: to go on, …
+const GO_ON: u8 = 0;
+/// … to pause where it can go on later, …
+const PAUSE_TASK: u8 = 1;
+/// … to stop for good.
+const STOP_TASK: u8 = 2;
+
 /// The thread that computes, and the task that it has.
 struct Jobs {
-    assignments: std::sync::mpsc::Sender<(wire::Assignment, Arc<AtomicBool>)>,
-    current: std::sync::Mutex<Option<(String, u64, Arc<AtomicBool>)>>,
+    assignments: std::sync::mpsc::Sender<(wire::Assignment, Arc<AtomicU8>)>,
+    current: std::sync::Mutex<Option<(String, u64, Arc<AtomicU8>)>>,
 }
 
 impl Jobs {
     fn start(mut bench: Bench, say: UnboundedSender<wire::AttachRequest>) -> Self {
-        let (assignments, queue) = std::sync::mpsc::channel::<(wire::Assignment, Arc<AtomicBool>)>();
+        let (assignments, queue) = std::sync::mpsc::channel::<(wire::Assignment, Arc<AtomicU8>)>();
         std::thread::spawn(move || {
             for (assignment, stop) in queue {
                 let outcome = perform(&mut bench, &assignment, &stop, &say);
+                let paused = stop.load(Ordering::Relaxed) == PAUSE_TASK;
                 let result = match outcome {
                     Ok(output) => Ended::Output(serde_json::to_vec(&output).unwrap_or_default()),
+                    Err(error) if paused && error == Fault::cancelled().0 => Ended::Paused(wire::Paused {}),
                     Err(error) => Ended::Error(serde_json::to_vec(&error).unwrap_or_default()),
                 };
                 let (task, epoch) = (assignment.task, assignment.epoch);
-                tell(&say, Say::Outcome(wire::Outcome { task, epoch, result: Some(result) }));
+                let warm = bench.models.warm();
+                tell(&say, Say::Outcome(wire::Outcome { task, epoch, result: Some(result), warm }));
             }
         });
         Self { assignments, current: std::sync::Mutex::default() }
     }
 
     fn run(&self, assignment: wire::Assignment) {
-        let stop = Arc::new(AtomicBool::new(false));
+        let stop = Arc::new(AtomicU8::new(GO_ON));
         let current = (assignment.task.clone(), assignment.epoch, stop.clone());
         *self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(current);
         // The thread ends with the process only.
@@ -123,7 +137,8 @@ impl Jobs {
         if let Some((task, epoch, stop)) = &*current
             && (task, *epoch) == (&cancel.task, cancel.epoch)
         {
-            stop.store(true, Ordering::Relaxed);
+            // What is to stop for good is not paused after all.
+            stop.fetch_max(if cancel.pause { PAUSE_TASK } else { STOP_TASK }, Ordering::Relaxed);
         }
     }
 }
@@ -132,7 +147,7 @@ impl Jobs {
 fn perform(
     bench: &mut Bench,
     assignment: &wire::Assignment,
-    stop: &AtomicBool,
+    stop: &AtomicU8,
     say: &UnboundedSender<wire::AttachRequest>,
 ) -> Result<TaskOutput, TaskError> {
     let internal = |cause: String| {
@@ -140,17 +155,19 @@ fn perform(
         TaskError { problem, retry: false }
     };
     let spec: Spec = serde_json::from_slice(&assignment.spec).map_err(|e| internal(e.to_string()))?;
+    let kind = spec.kind();
+    // Only a training has checkpoints; what is shorter is done sooner than paused.
+    let most = if kind == TaskKind::Train { PAUSE_TASK } else { STOP_TASK };
     let preview = bench.preview.clone();
     let mut progress = |fraction: f32, message: &str| {
         let (task, message, picture) = (assignment.task.clone(), message.to_owned(), preview.take());
         tell(say, Say::Progress(wire::Progress { task, epoch: assignment.epoch, fraction, message, picture }));
-        if stop.load(Ordering::Relaxed) {
+        if stop.load(Ordering::Relaxed) >= most {
             std::ops::ControlFlow::Break(())
         } else {
             std::ops::ControlFlow::Continue(())
         }
     };
-    let kind = spec.kind();
     tracing::info!(task.id = assignment.task, task.kind = %kind, "task.run");
     let run = std::panic::AssertUnwindSafe(|| run::run(bench, spec, &mut progress));
     match std::panic::catch_unwind(run) {

@@ -6,6 +6,7 @@ mod device;
 mod fault;
 mod inspect;
 mod models;
+mod offer;
 mod run;
 
 use clap::Parser;
@@ -45,6 +46,15 @@ pub(crate) struct Args {
     /// cosine of 0.9999 to `exact`.
     #[arg(long, env = "GREENROOM_FACES", value_enum, default_value = "exact")]
     pub faces: Faces,
+    /// Name of this machine on the farm; its host name unless said otherwise.
+    #[arg(long, env = "GREENROOM_NODE", value_name = "NAME")]
+    pub node: Option<String>,
+    /// What this worker is to be known for: jobs, policies and reservations may ask for it.
+    #[arg(long, env = "GREENROOM_TAGS", value_delimiter = ',', value_name = "TAG,...")]
+    pub tags: Vec<String>,
+    /// Memory of the device, MiB, where it is not what the machine says.
+    #[arg(long, env = "GREENROOM_MEMORY_MIB", value_name = "N")]
+    pub memory_mib: Option<u64>,
     /// Exit when standard input closes: the daemon that started this worker has gone.
     #[arg(long)]
     pub until_stdin_closes: bool,

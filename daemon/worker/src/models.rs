@@ -60,6 +60,15 @@ impl Models {
         Self { device, ..self }
     }
 
+    /// What is loaded, by the names by which the scheduler knows it: the pack's digest and a role, and the LoRA that is worn.
+    pub(crate) fn warm(&self) -> Vec<String> {
+        let pack = self.pack.digest();
+        let faces = self.faces.as_ref().map(|_| format!("{pack}/faces"));
+        let generator = self.diffusion.as_ref().map(|_| format!("{pack}/generator"));
+        let worn = self.worn.as_ref().filter(|_| generator.is_some()).map(|(lora, _)| lora.to_string());
+        faces.into_iter().chain(generator).chain(worn).collect()
+    }
+
     /// The face detector and the face embedder, for single pictures.
     pub(crate) fn faces(&mut self) -> Result<(&mut Detector, &mut Embedder), Fault> {
         Ok(self.face_pipeline()?.one())

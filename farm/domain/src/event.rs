@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CharacterId, JobId, JobState, ProjectId, ShotKey, TaskId, TaskKind, Timestamp};
+use crate::{CharacterId, JobId, JobState, Priority, ProjectId, ShotKey, TaskId, TaskKind, Timestamp};
 
 /// Position in the event log, from 1, in commit order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -56,6 +56,13 @@ pub enum EventBody {
     JobChanged {
         /// Its state now.
         state: JobState,
+    },
+    /// Somebody paused a job, let it go on, or made it more or less urgent.
+    JobAdjusted {
+        /// How urgent it is now.
+        priority: Priority,
+        /// Whether it is paused now.
+        paused: bool,
     },
     /// A task changed its state.
     TaskChanged {

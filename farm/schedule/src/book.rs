@@ -54,6 +54,8 @@ pub struct Book {
     pub(crate) later: BTreeSet<(Timestamp, TaskId)>,
     pub(crate) lanes: BTreeMap<LaneKey, Lane>,
     pub(crate) held: BTreeMap<TaskId, Held>,
+    /// Room of tasks that ended without their workers' word: they compute still.
+    pub(crate) lingering: BTreeMap<(TaskId, LeaseEpoch), (WorkerId, Room)>,
     pub(crate) workers: BTreeMap<WorkerId, Seen>,
     pub(crate) gone: BTreeSet<WorkerId>,
     pub(crate) floor: Floor,
@@ -118,6 +120,8 @@ pub(crate) struct Held {
     pub pausing: bool,
     /// Its worker does not have it, whatever the ledger says.
     pub dropped: bool,
+    /// Its worker has said how it ended.
+    answered: bool,
     failures: u32,
 }
 
@@ -238,6 +242,7 @@ impl Book {
                     limits: self.limits_of(shape),
                     pausing: false,
                     dropped: false,
+                    answered: false,
                     failures: entry.failures,
                 };
                 self.begin(entry.id, held);
@@ -276,7 +281,16 @@ impl Book {
     /// The worker does not have the task that the ledger says it has.
     pub fn dropped(&mut self, task: TaskId, epoch: LeaseEpoch) {
         if let Some(held) = self.held.get_mut(&task).filter(|held| held.epoch == epoch) {
-            held.dropped = true;
+            (held.dropped, held.answered) = (true, true);
+        }
+    }
+
+    /// A worker says how its task ended, or that it stopped: it has room for the next one. Before what follows is told.
+    pub fn answered(&mut self, task: TaskId, epoch: LeaseEpoch) {
+        if let Some(held) = self.held.get_mut(&task).filter(|held| held.epoch == epoch) {
+            held.answered = true;
+        } else if let Some((worker, room)) = self.lingering.remove(&(task, epoch)) {
+            self.floor.give(worker, room);
         }
     }
 
@@ -374,8 +388,12 @@ impl Book {
         if let Some(node) = held.node {
             self.tally.end(&held.limits, node);
         }
-        self.floor.give(held.worker, held.room);
-        self.held.remove(&task);
+        let answered = self.held.remove(&task).is_some_and(|held| held.answered);
+        if answered {
+            self.floor.give(held.worker, held.room);
+        } else if self.workers.contains_key(&held.worker) {
+            self.lingering.insert((task, held.epoch), (held.worker, held.room));
+        }
         if well {
             let took = now.since(held.since).as_secs_f64();
             let usual = self.usual.entry(held.kind).or_insert(took);

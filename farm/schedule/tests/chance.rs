@@ -98,6 +98,7 @@ impl World {
         }
         let id = held[(self.seed.derive("end", self.drawn).0 % held.len() as u64) as usize].id;
         let fails = self.draw(5) == 0;
+        self.book.answered(id, LeaseEpoch(self.epochs[&id]));
         let entry = self.entries.get_mut(&id).unwrap();
         entry.failures += u32::from(fails);
         entry.stand = if fails { Stand::Ready { since: self.now } } else { Stand::Ended { well: true } };

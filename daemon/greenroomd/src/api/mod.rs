@@ -30,7 +30,7 @@ use crate::{
 };
 
 pub(crate) use status::status;
-pub(crate) use worker::{cancel as cancel_task, stop_worker};
+pub(crate) use worker::{cancel as cancel_task, pause as pause_task, stop_worker};
 
 /// Serves one resource's methods.
 #[derive(Clone)]

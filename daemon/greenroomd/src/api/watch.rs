@@ -95,7 +95,7 @@ async fn show(
     event: greenroom_domain::Event,
 ) -> Result<Option<v1::Event>, Status> {
     let body = match event.body {
-        EventBody::JobCreated { .. } | EventBody::JobChanged { .. } => {
+        EventBody::JobCreated { .. } | EventBody::JobChanged { .. } | EventBody::JobAdjusted { .. } => {
             let Some(mut job) = farm.store.job(id).await.map_err(store)? else { return Ok(None) };
             if let EventBody::JobChanged { state } = event.body {
                 job.state = state;

@@ -1,6 +1,6 @@
 //! The workers' side of the wire: one stream each, for the worker's whole life.
 
-use greenroom_domain::{LeaseEpoch, Problem, ProblemKind, TaskError, TaskId, WorkerId};
+use greenroom_domain::{LeaseEpoch, Offer, Problem, ProblemKind, TaskError, TaskId, WorkerId};
 use greenroom_proto::worker_v1::{
     self as wire, attach_request::Message, outcome::Result as Outcome, worker_service_server::WorkerService,
 };
@@ -42,8 +42,9 @@ impl WorkerService for Api {
         let welcome = wire::Welcome { worker: id.to_string(), heartbeat_ms };
         let _ = outbox.send(Ok(message(wire::attach_response::Message::Welcome(welcome)))).await;
         tracing::info!(worker.id = %id, worker.pid = hello.pid, worker.device = hello.device, "worker.attach");
-        let attached = Attached { device: hello.device, outbox, running: None, heard: clock::now() };
-        self.0.workers.attach(id, attached);
+        let offer = offer(&hello)?;
+        self.0.workers.attach(id, Attached { device: hello.device, outbox, running: vec![] });
+        self.0.book().attach(id, offer, clock::now());
         self.0.work.notify_one();
         tokio::spawn(listen(self.0.clone(), id, inbox));
         Ok(Response::new(ReceiverStream::new(stream)))
@@ -78,12 +79,13 @@ async fn listen(farm: Arc<Farm>, id: WorkerId, mut inbox: Streaming<wire::Attach
             () = farm.stop.cancelled() => break,
         };
         let Ok(Some(wire::AttachRequest { message: Some(message) })) = next else { break };
-        farm.workers.heard(id, clock::now());
+        farm.book().heard(id, clock::now());
         if let Err(error) = hear(&farm, id, message).await {
             tracing::warn!(worker.id = %id, %error, "a message of the worker was refused");
         }
     }
     farm.workers.detach(id);
+    farm.book().detach(id);
     tracing::info!(worker.id = %id, "worker.detach");
     farm.work.notify_one();
 }
@@ -94,6 +96,7 @@ async fn hear(farm: &Farm, id: WorkerId, message: Message) -> Result<(), LedgerE
         Message::Progress(p) => {
             let Some((task, epoch)) = lease(&p.task, p.epoch) else { return Ok(()) };
             if let Some(running) = farm.workers.running(id, task, epoch) {
+                farm.book().moved(task, clock::now());
                 let fraction = p.fraction.clamp(0.0, 1.0);
                 let picture = Some(p.picture).filter(|picture| picture.len() <= PICTURE_LIMIT).unwrap_or_default();
                 let told = Progress { job: running.job, task, fraction, message: p.message, picture };
@@ -102,8 +105,15 @@ async fn hear(farm: &Farm, id: WorkerId, message: Message) -> Result<(), LedgerE
         }
         Message::Outcome(outcome) => {
             let Some((task, epoch)) = lease(&outcome.task, outcome.epoch) else { return Ok(()) };
-            let published = publish(farm, task, epoch, outcome.result).await;
             farm.workers.finish(id, task, epoch);
+            {
+                let mut book = farm.book();
+                book.holds(id, outcome.warm.into_iter().collect());
+                book.answered(task, epoch);
+            }
+            let published = publish(farm, task, epoch, outcome.result).await;
+            // What could not be written is lost: the task is given again.
+            farm.book().dropped(task, epoch);
             farm.work.notify_one();
             published?;
         }
@@ -115,6 +125,11 @@ async fn publish(farm: &Farm, task: TaskId, epoch: LeaseEpoch, outcome: Option<O
     let read = match &outcome {
         Some(Outcome::Output(json)) => serde_json::from_slice(json).map(Ok),
         Some(Outcome::Error(json)) => serde_json::from_slice(json).map(Err),
+        Some(Outcome::Paused(_)) => {
+            farm.release(task, epoch).await?;
+            tracing::info!(task.id = %task, epoch = epoch.0, "task.pause");
+            return Ok(());
+        }
         None => return Ok(()),
     };
     let result = read.unwrap_or_else(|e| {
@@ -145,8 +160,26 @@ const fn message(message: wire::attach_response::Message) -> wire::AttachRespons
 
 /// Tells a worker to stop a task.
 pub(crate) fn cancel(running: Running) -> wire::AttachResponse {
-    let cancel = wire::Cancel { task: running.task.to_string(), epoch: running.epoch.0 };
+    stop(running, false)
+}
+
+/// Tells a worker to pause a task at its next checkpoint.
+pub(crate) fn pause(running: Running) -> wire::AttachResponse {
+    stop(running, true)
+}
+
+fn stop(running: Running, pause: bool) -> wire::AttachResponse {
+    let cancel = wire::Cancel { task: running.task.to_string(), epoch: running.epoch.0, pause };
     message(wire::attach_response::Message::Cancel(cancel))
+}
+
+/// What a worker offers; one that does not say offers one slot of what it computes on.
+fn offer(hello: &wire::Hello) -> Result<Offer, Status> {
+    if hello.offer.is_empty() {
+        return Ok(Offer { node: "unnamed".into(), device: hello.device.clone(), slots: 1, ..Offer::default() });
+    }
+    let remedy = "install daemon and worker from one release";
+    serde_json::from_slice(&hello.offer).map_err(|e| invalid("attach worker", "offer", e, remedy))
 }
 
 /// Tells a worker to exit.

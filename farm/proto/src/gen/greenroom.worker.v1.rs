@@ -62,6 +62,9 @@ pub struct Hello {
     /// Its process id, so that the daemon tells its own children apart.
     #[prost(uint32, tag = "4")]
     pub pid: u32,
+    /// What it offers as JSON (greenroom_domain::Offer).
+    #[prost(bytes = "vec", tag = "5")]
+    pub offer: ::prost::alloc::vec::Vec<u8>,
 }
 /// Attached.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -117,7 +120,10 @@ pub struct Outcome {
     /// Of its assignment.
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
-    #[prost(oneof = "outcome::Result", tags = "3, 4")]
+    /// Models and LoRAs that the worker holds now.
+    #[prost(string, repeated, tag = "6")]
+    pub warm: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(oneof = "outcome::Result", tags = "3, 4, 5")]
     pub result: ::core::option::Option<outcome::Result>,
 }
 /// Nested message and enum types in `Outcome`.
@@ -130,8 +136,14 @@ pub mod outcome {
         /// greenroom_domain::TaskError as JSON.
         #[prost(bytes, tag = "4")]
         Error(::prost::alloc::vec::Vec<u8>),
+        /// It stopped where it wrote a checkpoint, as it was asked; whoever takes the task up goes on from there.
+        #[prost(message, tag = "5")]
+        Paused(super::Paused),
     }
 }
+/// A task was paused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Paused {}
 /// Stop a task.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cancel {
@@ -141,6 +153,9 @@ pub struct Cancel {
     /// Of its assignment.
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
+    /// Not for good: stop at the next checkpoint and answer paused. What has none goes on.
+    #[prost(bool, tag = "3")]
+    pub pause: bool,
 }
 /// Finish nothing more and exit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

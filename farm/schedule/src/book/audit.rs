@@ -24,10 +24,13 @@ impl Book {
             for name in held.limits.iter().filter(|_| held.node.is_some()) {
                 *limits.entry(name).or_insert(0) += 1;
             }
-            let room = used.entry(held.worker).or_default();
-            room.slots += held.room.slots;
-            room.mib += held.room.mib;
-            room.threads += held.room.threads;
+        }
+        let booked = self.held.values().map(|held| (held.worker, held.room));
+        for (worker, more) in booked.chain(self.lingering.values().copied()) {
+            let room = used.entry(worker).or_default();
+            room.slots += more.slots;
+            room.mib += more.mib;
+            room.threads += more.threads;
         }
         for (&number, tally) in &self.tally.projects {
             count(format!("project {number}"), tally.running as usize, projects.get(&number).copied().unwrap_or(0));

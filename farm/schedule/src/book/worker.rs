@@ -66,6 +66,7 @@ impl Book {
     pub fn detach(&mut self, worker: WorkerId) {
         if self.workers.remove(&worker).is_some() {
             self.floor.remove(worker);
+            self.lingering.retain(|_, (of, _)| *of != worker);
             self.gone.insert(worker);
         }
     }

@@ -211,6 +211,7 @@ pub(super) fn round(book: &Book, now: Timestamp) -> (Vec<Action>, Vec<Hungry>) {
         fits: Fits::default(),
         leases: Vec::new(),
     };
+    round.shut_silent();
     round.hold();
     let hungry = round.match_up();
     (round.leases, hungry)
@@ -233,6 +234,14 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
+    /// A worker of which nothing is heard gets nothing.
+    fn shut_silent(&mut self) {
+        let silence = self.book.policy.pace.silence.duration();
+        for (&worker, _) in self.book.workers.iter().filter(|(_, seen)| self.now.since(seen.heard) >= silence) {
+            self.floor.set_gate(worker, Gate { shut: true, ..Gate::default() });
+        }
+    }
+
     /// What was passed over for very long though nothing waits that is more urgent goes first; where there is no room for it, the
     /// worker that has room soonest takes only what is done by then.
     fn hold(&mut self) {

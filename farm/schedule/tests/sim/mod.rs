@@ -185,6 +185,7 @@ impl Sim {
                 let Stand::Leased { since, .. } = sim.entry.stand else { return };
                 if sim.epoch == epoch && !sim.done {
                     sim.left = sim.left.saturating_sub(self.now.since(since));
+                    self.answered(task);
                     self.back(task);
                 }
             }
@@ -201,6 +202,7 @@ impl Sim {
         }
         let offer = &self.workers[&worker];
         let (node, device_mib) = (offer.node.clone(), offer.memory_mib);
+        self.book.answered(task, epoch);
         let granted = if sim.entry.needs.vram_mib == 0 { device_mib } else { self.measured.granted(task) };
         if granted < script.really_mib {
             self.measured.add(&format!("oom.{}", script.name));
@@ -220,6 +222,12 @@ impl Sim {
                 self.tell(other);
             }
         }
+    }
+
+    /// Its worker has room again.
+    fn answered(&mut self, task: TaskId) {
+        let epoch = self.tasks[&task].epoch;
+        self.book.answered(task, epoch);
     }
 
     fn failed(&mut self, task: TaskId) {
@@ -247,6 +255,7 @@ impl Sim {
             }
             Action::TimeOut { task, silent, .. } => {
                 self.measured.add(if silent { "stuck" } else { "timeouts" });
+                self.answered(task);
                 self.failed(task);
             }
             Action::Preempt { task, .. } => {
