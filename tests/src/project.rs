@@ -101,6 +101,7 @@ impl Project {
             file_name: file_name.to_owned(),
             script_digest,
             pictures: vec![],
+            ..Default::default()
         };
         let answer = self.client.jobs().push_script(request).await.map_err(|status: Status| problem(&status))?;
         let answer = answer.into_inner();

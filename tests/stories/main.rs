@@ -14,3 +14,4 @@ mod identity;
 mod loras;
 mod packs;
 mod refusals;
+mod scheduling;

@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 use crate::command::{
-    cancel, character, completions, config as config_command, jobs, lora, pack, project, pull, push, report, run,
-    status, watch,
+    cancel, character, completions, config as config_command, job, jobs, limits, lora, node, nodes, pack, policy,
+    project, pull, push, queue, report, run, status, watch, why,
 };
 
 /// Push scripts to a Greenroom farm, watch them being filmed, pull the clips.
@@ -47,7 +47,15 @@ pub(crate) enum Command {
     Push(push::Push),
     Watch(watch::Watch),
     Jobs(jobs::Jobs),
+    Job(job::Job),
     Cancel(cancel::Cancel),
+    Why(why::Why),
+    Queue(queue::Queue),
+    Nodes(nodes::Nodes),
+    Devices(nodes::Devices),
+    Node(node::Node),
+    Limits(limits::Limits),
+    Policy(policy::Policy),
     Pull(pull::Pull),
     Report(report::Report),
     Status(status::Status),

@@ -4,17 +4,24 @@ pub(crate) mod cancel;
 pub(crate) mod character;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod job;
 pub(crate) mod jobs;
 mod learn;
+pub(crate) mod limits;
 pub(crate) mod lora;
+pub(crate) mod node;
+pub(crate) mod nodes;
 pub(crate) mod pack;
+pub(crate) mod policy;
 pub(crate) mod project;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod queue;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod watch;
+pub(crate) mod why;
 
 mod steps;
 
@@ -87,7 +94,15 @@ async fn dispatch(command: &Command, context: &Context) -> Ended {
         Command::Push(command) => command.run(context).await,
         Command::Watch(command) => command.run(context).await,
         Command::Jobs(command) => command.run(context).await,
+        Command::Job(command) => command.run(context).await,
         Command::Cancel(command) => command.run(context).await,
+        Command::Why(command) => command.run(context).await,
+        Command::Queue(command) => command.run(context).await,
+        Command::Nodes(command) => command.run(context).await,
+        Command::Devices(command) => command.run(context).await,
+        Command::Node(command) => command.run(context).await,
+        Command::Limits(command) => command.run(context).await,
+        Command::Policy(command) => command.run(context).await,
         Command::Pull(command) => command.run(context).await,
         Command::Report(command) => command.run(context).await,
         Command::Status(command) => command.run(context).await,

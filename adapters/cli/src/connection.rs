@@ -5,6 +5,7 @@ use greenroom_proto::v1::{
     self, artifact_service_client::ArtifactServiceClient, character_service_client::CharacterServiceClient,
     farm_service_client::FarmServiceClient, job_service_client::JobServiceClient,
     lora_service_client::LoraServiceClient, project_service_client::ProjectServiceClient,
+    schedule_service_client::ScheduleServiceClient,
 };
 use std::{error::Error, path::PathBuf, time::Duration};
 use tonic::{
@@ -90,6 +91,11 @@ impl Farm {
     /// The farm itself.
     pub(crate) fn farm(&self) -> FarmServiceClient<Service> {
         FarmServiceClient::new(self.service.clone())
+    }
+
+    /// The scheduler.
+    pub(crate) fn schedule(&self) -> ScheduleServiceClient<Service> {
+        ScheduleServiceClient::new(self.service.clone())
     }
 
     /// Projects.

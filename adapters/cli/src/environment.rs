@@ -23,6 +23,8 @@ pub(crate) struct Environment {
     pub(crate) worker: Option<PathBuf>,
     /// GREENROOM_PACK: the models that a farm works with where none are named.
     pub(crate) pack: Option<PathBuf>,
+    /// USER, or LOGNAME: who pushes.
+    pub(crate) user: Option<String>,
     /// PATH.
     pub(crate) path: Option<OsString>,
     /// $XDG_CONFIG_HOME, or .config in the home directory.
@@ -51,6 +53,7 @@ impl Environment {
             daemon: set("GREENROOMD").map(PathBuf::from),
             worker: set("GREENROOM_WORKER").map(PathBuf::from),
             pack: set("GREENROOM_PACK").map(PathBuf::from),
+            user: set("USER").or_else(|| set("LOGNAME")).map(|user| user.to_string_lossy().into_owned()),
             path: set("PATH"),
             config_home: set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| below_home(".config")),
             data_home: set("XDG_DATA_HOME").map(PathBuf::from).or_else(|| below_home(".local/share")),

@@ -2,7 +2,7 @@
 
 use greenroom_domain::{
     CalibrationRevision, CalibrationUsed, CastMember, Character, CharacterState, Consent, Digest, Event, EventBody,
-    EventSeq, Job, LoraUsed, Problem, ProblemKind, ProfileSpec, Project, Reference, Task, Timestamp,
+    EventSeq, Job, LoraUsed, Priority, Problem, ProblemKind, ProfileSpec, Project, Reference, Task, Timestamp,
 };
 use greenroom_schedule::{ScriptPlan, compile_profile, compile_script};
 use greenroom_store::{Batch, StoreError, Unique};
@@ -39,6 +39,7 @@ pub(crate) async fn script(
     file: &str,
     script: Digest,
     pictures: &BTreeMap<String, Digest>,
+    whose: Whose,
 ) -> Result<Pushed<Job>, LedgerError> {
     let bytes = farm.artifacts.get_bytes(script, SCRIPT_LIMIT).await.map_err(|e| too_large(file, &e))?;
     let characters = farm.store.characters(project.id).await?;
@@ -64,9 +65,19 @@ pub(crate) async fn script(
     let request = put_json(farm, &plan).await?;
     let breakdown = put_json(farm, &plan.breakdown).await?;
     let now = clock::now();
-    let job = Job::new(clock::new_job(), project.id, plan.breakdown.title.clone(), request, now);
+    let mut job = Job::new(clock::new_job(), project.id, plan.breakdown.title.clone(), request, now);
+    (job.user, job.priority) = (whose.user, whose.priority);
     let tasks = compile_script(&plan, breakdown, job.id, now, &mut clock::new_task);
     insert(farm, job, tasks, Batch::new(), notes).await
+}
+
+/// Who pushes, and how urgent it is to them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Whose {
+    /// As they say.
+    pub user: String,
+    /// How urgent.
+    pub priority: Priority,
 }
 
 /// A character as it is asked for.

@@ -99,6 +99,16 @@ impl Offer {
     }
 }
 
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Gpu => "gpu",
+            Self::Mig => "mig",
+        })
+    }
+}
+
 impl fmt::Display for Needs {
     /// What is asked beyond any worker, for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,6 +11,7 @@ mod plan;
 mod retry;
 mod settle;
 mod takes;
+mod view;
 mod why;
 
 pub use book::Book;
@@ -22,6 +23,7 @@ pub use plan::{Action, Cause, MOST, next_wake, plan};
 pub use retry::{Remedy, retry};
 pub use settle::{Next, Plan, settle};
 pub use takes::{Made, Take, best_take, counts, nearness, takes};
+pub use view::{LimitView, NodeView, WorkerView, limits, nodes};
 pub use why::{Queued, Reason, Why, queue, why};
 
 #[cfg(test)]

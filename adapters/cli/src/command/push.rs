@@ -1,6 +1,7 @@
 //! `greenroom push`
 
 use clap::Args;
+use greenroom_domain::Priority;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -21,6 +22,9 @@ pub(crate) struct Push {
     project: ProjectName,
     /// Script (Fountain), or one shot (.toml)
     script: PathBuf,
+    /// How urgent it is, -10 to 10
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
+    priority: Priority,
     /// Watch the job until it ends
     #[arg(long)]
     watch: bool,
@@ -30,7 +34,9 @@ impl Push {
     /// Pushes, and watches where asked.
     pub(crate) async fn run(&self, context: &Context) -> Ended {
         let (farm, output) = (context.farm().await?, &context.output);
-        let (job, answer) = steps::push(&farm, output, &self.project, &self.script).await?;
+        let user = context.environment.user.clone().unwrap_or_default();
+        let whose = steps::Whose { user, priority: self.priority };
+        let (job, answer) = steps::push(&farm, output, &self.project, &self.script, whose).await?;
         answer.notes.iter().for_each(|note| output.note(note));
         if self.watch {
             let job = steps::watch(&farm, &job.name, output.job()).await?;

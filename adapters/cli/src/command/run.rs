@@ -207,7 +207,8 @@ pub(super) struct Filmed {
 impl Filming<'_> {
     /// Pushes, watches and pulls.
     pub(super) async fn film(&self, out: &Path) -> Result<Filmed, Failure> {
-        let (job, answer) = steps::push(self.farm, self.output, self.project, self.script).await?;
+        let (job, answer) =
+            steps::push(self.farm, self.output, self.project, self.script, steps::Whose::default()).await?;
         answer.notes.iter().for_each(|note| self.output.note(note));
         self.current.replace(Some(job.name.clone()));
         let job = steps::watch(self.farm, &job.name, self.output.job_in_passing()).await?;

@@ -1,6 +1,6 @@
 //! Steps that several commands share: send files, make characters, push, watch, pull.
 
-use greenroom_domain::{Problem, ProblemKind};
+use greenroom_domain::{Priority, Problem, ProblemKind};
 use greenroom_proto::v1::{self, character::State};
 use std::path::{Path, PathBuf};
 
@@ -93,12 +93,22 @@ pub(super) async fn profiled(farm: &Farm, output: &Output, made: v1::Character) 
     }
 }
 
+/// Who pushes, and how urgent it is to them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Whose {
+    /// As the machine knows them.
+    pub(super) user: String,
+    /// How urgent.
+    pub(super) priority: Priority,
+}
+
 /// Pushes a script. What a person may want to know about it is in the answer's notes.
 pub(super) async fn push(
     farm: &Farm,
     output: &Output,
     project: &ProjectName,
     script: &Path,
+    whose: Whose,
 ) -> Result<(v1::Job, v1::PushScriptResponse), Problem> {
     let file = LocalFile::hash(script, "read script")?;
     let pictures = shot_file::pictures(script)?;
@@ -110,6 +120,8 @@ pub(super) async fn push(
         file_name: file.name(),
         script_digest: file.digest.to_string(),
         pictures: pictures.into_iter().map(named).collect(),
+        user: whose.user,
+        priority: whose.priority.get(),
     };
     let mut answer = match farm.jobs().push_script(request).await {
         Ok(answer) => answer.into_inner(),

@@ -84,6 +84,14 @@ impl JobService for Daemon {
         Err(Status::unimplemented("not in the script"))
     }
 
+    async fn adjust_job(&self, _: Request<v1::AdjustJobRequest>) -> Result<Response<v1::Job>, Status> {
+        Err(Status::unimplemented("not in the script"))
+    }
+
+    async fn requeue_job(&self, _: Request<v1::RequeueJobRequest>) -> Result<Response<v1::Job>, Status> {
+        Err(Status::unimplemented("not in the script"))
+    }
+
     async fn cancel_job(&self, _: Request<v1::CancelJobRequest>) -> Result<Response<v1::Job>, Status> {
         Err(Status::unimplemented("not in the script"))
     }

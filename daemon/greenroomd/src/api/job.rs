@@ -1,6 +1,6 @@
 //! Jobs.
 
-use greenroom_domain::{Job, JobId, Project};
+use greenroom_domain::{Job, JobId, Priority, Project};
 use greenroom_proto::v1::{self, job_service_server::JobService};
 use std::collections::BTreeMap;
 use tonic::{Request, Response, Status};
@@ -10,7 +10,10 @@ use super::{
     status::{invalid, ledger, not_found, status, store},
     watch::Updates,
 };
-use crate::{push, report};
+use crate::{
+    push::{self, Whose},
+    report,
+};
 
 /// Jobs in a list, unless asked otherwise.
 const PAGE: u32 = 50;
@@ -33,6 +36,11 @@ impl Api {
     }
 }
 
+fn priority(n: i32) -> Result<Priority, Status> {
+    let remedy = "choose one from -10 to 10";
+    Priority::try_from(i64::from(n)).map_err(|e| invalid("read priority", &n.to_string(), e, remedy))
+}
+
 #[tonic::async_trait]
 impl JobService for Api {
     type WatchJobStream = Updates;
@@ -52,7 +60,8 @@ impl JobService for Api {
         if !missing_digests.is_empty() {
             return Ok(Response::new(v1::PushScriptResponse { missing_digests, ..Default::default() }));
         }
-        let pushed = push::script(&self.0, &project, &request.file_name, script, &pictures).await;
+        let whose = Whose { user: request.user, priority: priority(request.priority)? };
+        let pushed = push::script(&self.0, &project, &request.file_name, script, &pictures, whose).await;
         let pushed = pushed.map_err(|e| ledger(&e))?;
         let job = Some(self.show_job(&project, &pushed.value, true).await?);
         let answer =
@@ -85,6 +94,33 @@ impl JobService for Api {
         let job = self.0.cancel(job.id).await.map_err(|e| ledger(&e))?;
         for (outbox, running) in running {
             let _ = outbox.send(Ok(super::worker::cancel(running))).await;
+        }
+        Ok(Response::new(self.show_job(&project, &job, true).await?))
+    }
+
+    async fn adjust_job(&self, request: Request<v1::AdjustJobRequest>) -> Result<Response<v1::Job>, Status> {
+        let request = request.into_inner();
+        let (project, job) = self.job(&request.name).await?;
+        let priority = request.priority.map(priority).transpose()?;
+        let adjust = |job: &mut Job, now| {
+            job.priority = priority.unwrap_or(job.priority);
+            job.paused = match request.paused {
+                Some(true) => job.paused.or(Some(now)),
+                Some(false) => None,
+                None => job.paused,
+            };
+        };
+        let job = self.0.adjust(job.id, adjust).await.map_err(|e| ledger(&e))?;
+        Ok(Response::new(self.show_job(&project, &job, true).await?))
+    }
+
+    async fn requeue_job(&self, request: Request<v1::RequeueJobRequest>) -> Result<Response<v1::Job>, Status> {
+        let (project, job) = self.job(&request.into_inner().name).await?;
+        for (outbox, running) in self.0.workers.of_job(job.id) {
+            // What ended in this moment stays as it is.
+            if self.0.release(running.task, running.epoch).await.is_ok() {
+                let _ = outbox.send(Ok(super::worker::cancel(running))).await;
+            }
         }
         Ok(Response::new(self.show_job(&project, &job, true).await?))
     }

@@ -8,6 +8,7 @@ mod job;
 mod lora;
 mod project;
 mod receipt;
+mod schedule;
 mod status;
 mod watch;
 mod worker;
@@ -18,6 +19,7 @@ use greenroom_proto::{
         artifact_service_server::ArtifactServiceServer, character_service_server::CharacterServiceServer,
         farm_service_server::FarmServiceServer, job_service_server::JobServiceServer,
         lora_service_server::LoraServiceServer, project_service_server::ProjectServiceServer,
+        schedule_service_server::ScheduleServiceServer,
     },
     worker_v1::worker_service_server::WorkerServiceServer,
 };
@@ -49,6 +51,7 @@ pub(crate) async fn router(farm: Arc<Farm>, tokens: &Tokens) -> axum::Router {
         .add_service(InterceptedService::new(LoraServiceServer::new(api()), admin()))
         .add_service(InterceptedService::new(ArtifactServiceServer::new(api()), admin()))
         .add_service(InterceptedService::new(FarmServiceServer::new(api()), admin()))
+        .add_service(InterceptedService::new(ScheduleServiceServer::new(api()), admin()))
         .add_service(InterceptedService::new(WorkerServiceServer::new(api()), Require(tokens.worker.clone())));
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTOR_SET)

@@ -31,6 +31,9 @@ async fn farm(folder: &Path) -> Farm {
     let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/packs/puppet");
     let (pack, pack_digest) = packs::open(&pack).unwrap();
     let farm = Farm {
+        book: std::sync::Mutex::default(),
+        fresh: std::sync::Mutex::default(),
+        committing: Mutex::new(()),
         store: Arc::new(SqliteStore::open(folder.join("greenroom.db")).await.unwrap()),
         writing: Mutex::new(()),
         forgetting: RwLock::new(()),
@@ -88,7 +91,7 @@ async fn finish(farm: &Farm, task: greenroom_domain::TaskId, output: TaskOutput)
 
 async fn pushed(farm: &Farm, project: &Project) -> Result<Job, Problem> {
     let script = put(farm, SHOT.as_bytes()).await;
-    let pushed = push::script(farm, project, "one.toml", script, &BTreeMap::new()).await;
+    let pushed = push::script(farm, project, "one.toml", script, &BTreeMap::new(), push::Whose::default()).await;
     pushed.map(|pushed| pushed.value).map_err(|error| error.problem())
 }
 

@@ -123,6 +123,11 @@ impl Tally {
         }
     }
 
+    /// Tasks that began against a limit within the last minute.
+    pub(crate) fn begun(&self, name: &str, now: Timestamp) -> usize {
+        self.limits.get(name).map_or(0, |used| used.begun.iter().filter(|at| now.since(**at) < MINUTE).count())
+    }
+
     /// What counts against a limit now: tasks, or nodes.
     pub(crate) fn count(&self, name: &str, per: LimitPer) -> u32 {
         self.limits.get(name).map_or(0, |used| match per {

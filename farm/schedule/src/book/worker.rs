@@ -87,6 +87,17 @@ impl Book {
         }
     }
 
+    /// An administrator trusts a node again: what failed there is forgotten.
+    pub fn heal(&mut self, node: &str) {
+        let number = self.node_names.number(&node.to_owned());
+        if let Some(node) = self.nodes.get_mut(&number) {
+            node.failed.clear();
+        }
+        for card in self.jobs.values_mut() {
+            card.avoids.remove(&number);
+        }
+    }
+
     /// Lets time pass: tasks whose delay is over join the queue, windows open and close. Before every plan.
     pub fn wake(&mut self, now: Timestamp) {
         self.due(now);
