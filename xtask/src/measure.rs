@@ -11,6 +11,7 @@ mod identity;
 mod lora;
 mod pack;
 mod process;
+mod scale;
 mod size;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ pub(crate) enum Subject {
     Lora(lora::Options),
     /// The bundled models on characters that they were not trained on: faces, likeness, attributes, pictures. Takes many minutes.
     Pack(pack::Options),
+    /// The scheduler at the size of a large farm: 12,800 devices, a million queued tasks, and 100,000 tasks in SQLite.
+    Scale,
     /// Bytes of what is shipped: the release programs and the bundled pack.
     Size,
 }
@@ -56,6 +59,7 @@ pub(crate) fn figures(root: &Path, subject: &Subject, say: &mut dyn FnMut(&Figur
         Subject::Gate(options) => return gate::figures(root, options, say),
         Subject::Identity(options) => return identity::figures(root, options, say),
         Subject::Pack(options) => return pack::figures(root, options, say),
+        Subject::Scale => return scale::figures(root, say),
         Subject::Size => size::figures(root)?,
     };
     figures.iter().for_each(say);

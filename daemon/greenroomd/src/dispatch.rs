@@ -1,6 +1,8 @@
 //! Prepare the book, plan, apply. Woken by change, and by the moment at which time alone decides something.
 
-use greenroom_domain::{Drained, Moment, Problem, ProblemKind, Spec, TaskError, TaskId, TaskOutput, WorkerId};
+use greenroom_domain::{
+    Drained, Moment, Problem, ProblemKind, Spec, TaskError, TaskId, TaskOutput, TaskState, WorkerId,
+};
 use greenroom_proto::worker_v1 as wire;
 use greenroom_schedule::{Action, MOST, next_wake, plan};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -48,12 +50,23 @@ async fn step(farm: &Farm) -> Result<Option<Duration>, LedgerError> {
     if actions.len() >= MOST || !farm.fresh().is_empty() {
         farm.work.notify_one();
     }
+    let mut leases = Vec::new();
     for action in actions {
-        if let Err(error) = apply(farm, action, &compared).await {
+        let applied = match action {
+            Action::Lease { task, worker } => {
+                leases.push((task, worker));
+                Ok(())
+            }
+            other => apply(farm, other).await,
+        };
+        if let Err(error) = applied {
             // Somebody was quicker: the book knows of it, and the next plan.
             tracing::debug!(%error, "an action came too late");
             farm.work.notify_one();
         }
+    }
+    if !leases.is_empty() {
+        lease(farm, leases, &compared).await?;
     }
     let now = clock::now();
     Ok(next_wake(&farm.book(), now).map(|at| at.since(now) + Duration::from_millis(10)))
@@ -72,9 +85,9 @@ async fn prepare(farm: &Farm) -> Result<BTreeSet<TaskId>, LedgerError> {
     Ok(compared)
 }
 
-async fn apply(farm: &Farm, action: Action, compared: &BTreeSet<TaskId>) -> Result<(), LedgerError> {
+async fn apply(farm: &Farm, action: Action) -> Result<(), LedgerError> {
     match action {
-        Action::Lease { task, worker } => lease(farm, task, worker, compared.contains(&task)).await?,
+        Action::Lease { .. } => {} // all of a plan's together, see `lease`
         Action::Requeue { task, blame } => {
             tracing::warn!(task.id = %task, blame, "the task's worker is gone; the task goes back to the queue");
             farm.requeue(task, blame).await?;
@@ -108,24 +121,34 @@ async fn apply(farm: &Farm, action: Action, compared: &BTreeSet<TaskId>) -> Resu
     Ok(())
 }
 
-async fn lease(farm: &Farm, task: TaskId, worker: WorkerId, compared: bool) -> Result<(), LedgerError> {
-    if !compared
-        && let Some(spec) = farm.store.task(task).await?.and_then(|task| task.spec.as_ref().map(Spec::digest))
-        && let Some(output) = done_before(farm, spec).await?
-    {
-        farm.reuse(task, output).await?;
-        return Ok(());
+/// Gives tasks to workers: in the ledger first, all at once, then to the workers.
+async fn lease(farm: &Farm, leases: Vec<(TaskId, WorkerId)>, compared: &BTreeSet<TaskId>) -> Result<(), LedgerError> {
+    let mut begin = Vec::new();
+    for (task, worker) in leases {
+        if compared.contains(&task) {
+            begin.push((task, worker));
+            continue;
+        }
+        // An equal one may have ended since this one became ready.
+        let spec = farm.store.task(task).await?.and_then(|task| task.spec.as_ref().map(Spec::digest));
+        let output = if let Some(spec) = spec { done_before(farm, spec).await? } else { None };
+        match output {
+            Some(output) => drop(farm.reuse(task, output).await),
+            None => begin.push((task, worker)),
+        }
     }
-    let task = farm.lease(task, worker).await?;
-    let running = Running { job: task.job, task: task.id, epoch: task.epoch };
-    let spec = serde_json::to_vec(&task.spec).unwrap_or_default();
-    let assignment = wire::Assignment { task: task.id.to_string(), epoch: task.epoch.0, spec };
-    let message = wire::attach_response::Message::Assignment(assignment);
-    tracing::info!(task.id = %task.id, task.kind = %task.kind, worker.id = %worker, "task.lease");
-    match farm.workers.start(worker, running) {
-        Some(outbox) if outbox.send(Ok(wire::AttachResponse { message: Some(message) })).await.is_ok() => {}
-        // It has gone in this moment: the next plan finds its lease lost.
-        _ => farm.work.notify_one(),
+    for task in farm.lease(&begin).await? {
+        let TaskState::Leased(lease) = task.state else { continue };
+        let running = Running { job: task.job, task: task.id, epoch: task.epoch };
+        let spec = serde_json::to_vec(&task.spec).unwrap_or_default();
+        let assignment = wire::Assignment { task: task.id.to_string(), epoch: task.epoch.0, spec };
+        let message = wire::attach_response::Message::Assignment(assignment);
+        tracing::info!(task.id = %task.id, task.kind = %task.kind, worker.id = %lease.worker, "task.lease");
+        match farm.workers.start(lease.worker, running) {
+            Some(outbox) if outbox.send(Ok(wire::AttachResponse { message: Some(message) })).await.is_ok() => {}
+            // It has gone in this moment: the next plan finds its lease lost.
+            _ => farm.work.notify_one(),
+        }
     }
     Ok(())
 }

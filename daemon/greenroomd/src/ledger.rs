@@ -8,6 +8,7 @@ use greenroom_domain::{
 };
 use greenroom_schedule::{Next, Plan, settle};
 use greenroom_store::{Batch, Expected, StoreError};
+use std::collections::{BTreeMap, btree_map::Entry};
 use thiserror::Error;
 
 use crate::{book, clock, farm::Farm, learn, push};
@@ -51,9 +52,26 @@ struct Work {
 }
 
 impl Farm {
-    /// Gives a ready task to a worker.
-    pub(crate) async fn lease(&self, task: TaskId, worker: WorkerId) -> Result<Task, LedgerError> {
-        self.change(task, |t, now| Ok(t.lease(worker, now)?)).await
+    /// Gives ready tasks to workers, all in one transaction. Those that are ready no more are left out of the answer.
+    pub(crate) async fn lease(&self, leases: &[(TaskId, WorkerId)]) -> Result<Vec<Task>, LedgerError> {
+        let _turn = self.writing.lock().await;
+        let now = clock::now();
+        let (mut jobs, mut batch, mut leased) = (BTreeMap::new(), Batch::new(), Vec::new());
+        for &(id, worker) in leases {
+            let Some(task) = self.store.task(id).await? else { continue };
+            let was = Expected::of(&task);
+            let Ok(task) = task.lease(worker, now) else { continue };
+            let job = match jobs.entry(task.job) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(self.job_of(task.job).await?),
+            };
+            batch = batch.update_task(task.clone(), was).event(event(job, now, task_event(&task)));
+            leased.push(task);
+        }
+        if !leased.is_empty() {
+            self.commit(batch).await?;
+        }
+        Ok(leased)
     }
 
     /// The leaseholder's output.

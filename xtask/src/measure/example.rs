@@ -60,7 +60,7 @@ fn built(root: &Path, example: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// A figure that the example printed.
-fn parse(example: &str, line: &str) -> anyhow::Result<Figure> {
+pub(super) fn parse(example: &str, line: &str) -> anyhow::Result<Figure> {
     serde_json::from_str(line).with_context(|| format!("{example} said {line:?}, which is no figure"))
 }
 

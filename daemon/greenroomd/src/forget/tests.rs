@@ -85,8 +85,8 @@ async fn character(farm: &Farm, project: &Project, asked: NewCharacter) -> Chara
 }
 
 async fn finish(farm: &Farm, task: greenroom_domain::TaskId, output: TaskOutput) {
-    let leased = farm.lease(task, clock::new_worker()).await.unwrap();
-    farm.finish(task, leased.epoch, output).await.unwrap();
+    let leased = farm.lease(&[(task, clock::new_worker())]).await.unwrap();
+    farm.finish(task, leased[0].epoch, output).await.unwrap();
 }
 
 async fn pushed(farm: &Farm, project: &Project) -> Result<Job, Problem> {
