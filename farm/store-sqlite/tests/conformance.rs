@@ -63,3 +63,9 @@ async fn batches() {
     let (_folder, make) = files();
     conformance::batches(make).await;
 }
+
+#[tokio::test]
+async fn model() {
+    let (_folder, make) = files();
+    conformance::model(make).await;
+}

@@ -33,6 +33,11 @@ const RULES: &[Rule] = &[
         knows: &["greenroom-domain", "greenroom-store"],
         never: &[MODELS, MEDIA, GUESTS],
     },
+    Rule {
+        package: "greenroom-store-postgres",
+        knows: &["greenroom-domain", "greenroom-store", "greenroom-test-postgres"],
+        never: &[MODELS, MEDIA, GUESTS],
+    },
     Rule { package: "greenroom-artifacts", knows: &["greenroom-domain"], never: &[SQL, MODELS, MEDIA, GUESTS] },
     Rule { package: "greenroom-proto", knows: &[], never: &[SQL, MODELS, MEDIA, GUESTS] },
     Rule { package: "greenroom-identity", knows: &["greenroom-domain"], never: &[SQL, MEDIA, GUESTS] },
@@ -74,6 +79,8 @@ const RULES: &[Rule] = &[
         knows: &["greenroom-domain", "greenroom-proto"],
         never: &[SQL, MODELS, MEDIA, GUESTS, &["object_store"]],
     },
+    // Knows nothing of ours, so that any crate's tests may start a server with it.
+    Rule { package: "greenroom-test-postgres", knows: &[], never: &[SQL, MODELS, MEDIA, GUESTS] },
     Rule { package: "greenroom-tests", knows: ANY, never: &[] },
     Rule { package: "xtask", knows: &[], never: &[SQL, MODELS, MEDIA, GUESTS] },
 ];
@@ -89,8 +96,10 @@ const ANY: &[&str] = &[
     "greenroom-proto",
     "greenroom-schedule",
     "greenroom-store",
+    "greenroom-store-postgres",
     "greenroom-store-sqlite",
     "greenroom-story",
+    "greenroom-test-postgres",
     "greenroom-training",
     "greenroom-worker",
     "greenroomd",

@@ -10,6 +10,7 @@ mod character;
 mod event;
 mod forgotten;
 mod job;
+mod model;
 mod project;
 pub mod sample;
 mod task;
@@ -23,6 +24,7 @@ pub use character::characters;
 pub use event::events;
 pub use forgotten::forgotten;
 pub use job::jobs;
+pub use model::model;
 pub use project::projects;
 pub use task::tasks;
 
