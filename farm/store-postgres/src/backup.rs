@@ -71,8 +71,8 @@ async fn fill(session: &mut PgConnection) -> Query<()> {
         let copy = format!("insert into {COPY}.\"{table}\" overriding system value select * from {SCHEMA}.\"{table}\"");
         run(&mut snapshot, &copy).await?;
     }
-    let counters = "select format('select setval(pg_get_serial_sequence(''%I.%I'', ''%I''), greatest(max(%I), 1)) from %I.%I', \
-                    table_schema, table_name, column_name, column_name, table_schema, table_name) \
+    let counters = "select format('select setval(pg_get_serial_sequence(%L, %L), greatest(max(%I), 1)) from %I.%I', \
+                    format('%I.%I', table_schema, table_name), column_name, column_name, table_schema, table_name) \
                     from information_schema.columns where table_schema = $1 and is_identity = 'YES'";
     let counters: Vec<String> = sqlx::query_scalar(counters).bind(COPY).fetch_all(&mut *snapshot).await?;
     for counter in counters {
