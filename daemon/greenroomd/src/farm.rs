@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, Notify, RwLock, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::workers::Workers;
+use crate::{role::Roles, workers::Workers};
 
 /// The farm's state and its bells.
 pub(crate) struct Farm {
@@ -31,6 +31,8 @@ pub(crate) struct Farm {
     pub committed: watch::Sender<EventSeq>,
     /// Live progress. Whoever is slow misses some of it.
     pub progress: broadcast::Sender<Progress>,
+    /// Whether this daemon leads.
+    pub role: Roles,
     /// Cancelled when the daemon stops.
     pub stop: CancellationToken,
 }

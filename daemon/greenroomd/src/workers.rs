@@ -58,6 +58,13 @@ impl Workers {
         }
     }
 
+    /// All have gone: this daemon leads no more. What they hold is the next leader's to judge.
+    pub(crate) fn detach_all(&self) {
+        let mut registry = self.lock();
+        registry.attached.clear();
+        registry.lost.clear();
+    }
+
     /// It said something.
     pub(crate) fn heard(&self, id: WorkerId, now: Timestamp) {
         if let Some(worker) = self.lock().attached.get_mut(&id) {

@@ -56,6 +56,7 @@ const RULES: &[Rule] = &[
             "greenroom-proto",
             "greenroom-schedule",
             "greenroom-store",
+            "greenroom-store-postgres",
             "greenroom-store-sqlite",
             "greenroom-story",
         ],

@@ -8,6 +8,7 @@ mod job;
 mod lora;
 mod project;
 mod receipt;
+mod standby;
 mod status;
 mod watch;
 mod worker;
@@ -58,5 +59,5 @@ pub(crate) async fn router(farm: Arc<Farm>, tokens: &Tokens) -> axum::Router {
         Ok(service) => routes = routes.add_service(InterceptedService::new(service, admin())),
         Err(error) => tracing::error!(%error, "reflection is not served"),
     }
-    routes.into_axum_router()
+    routes.into_axum_router().layer(axum::middleware::from_fn_with_state(farm, standby::changes_go_to_the_leader))
 }

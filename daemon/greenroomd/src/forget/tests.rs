@@ -31,6 +31,7 @@ async fn farm(folder: &Path) -> Farm {
     let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/packs/puppet");
     let (pack, pack_digest) = packs::open(&pack).unwrap();
     let farm = Farm {
+        role: crate::role::Roles::new(crate::role::Role::Leads),
         store: Arc::new(SqliteStore::open(folder.join("greenroom.db")).await.unwrap()),
         writing: Mutex::new(()),
         forgetting: RwLock::new(()),
