@@ -40,13 +40,15 @@ pub(crate) async fn run(farm: Arc<Farm>) {
 async fn step(farm: &Farm) -> Result<Option<Duration>, LedgerError> {
     let now = clock::now();
     let snapshot = prepare(farm).await?;
-    for action in plan(&snapshot, now, SILENCE) {
+    // At once, so that they are written together.
+    let applied = plan(&snapshot, now, SILENCE).into_iter().map(async |action| {
         if let Err(error) = apply(farm, action).await {
             // Somebody was quicker: the next snapshot shows it.
             tracing::debug!(%error, "an action came too late");
             farm.work.notify_one();
         }
-    }
+    });
+    futures::future::join_all(applied).await;
     Ok(next_loss(&snapshot, now))
 }
 

@@ -74,7 +74,8 @@ async fn reign(farm: &Arc<Farm>, config: &Arc<Config>, url: &str, ended: impl Fu
 async fn follow(farm: &Farm, shared: &PostgresStore) -> Infallible {
     loop {
         let Err(error) = listen(farm, shared).await;
-        told(&error, "cannot listen to the ledger; trying again");
+        // Whoever asks to lead meanwhile tells of it.
+        tracing::debug!(%error, "cannot listen to the ledger; trying again");
         farm.role.set(Role::StandsBy { leader: None });
         tokio::time::sleep(AGAIN).await;
     }

@@ -1,6 +1,7 @@
 //! Every change of a job: read, decide by the pure crates, commit with its events, ring the bells.
 
 mod character;
+mod group;
 
 use greenroom_domain::{
     CharacterState, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Problem, ProblemKind, Spec, Task,
@@ -11,6 +12,8 @@ use greenroom_store::{Batch, Expected, StoreError};
 use thiserror::Error;
 
 use crate::{clock, farm::Farm, learn, push};
+
+pub(crate) use group::Wish;
 
 /// Why a change was not made.
 #[derive(Debug, Error)]
@@ -53,7 +56,7 @@ struct Work {
 impl Farm {
     /// Gives a ready task to a worker.
     pub(crate) async fn lease(&self, task: TaskId, worker: WorkerId) -> Result<Task, LedgerError> {
-        self.change(task, |t, now| Ok(t.lease(worker, now)?)).await
+        self.change(task, move |_, t, now| Ok(t.lease(worker, now)?)).await
     }
 
     /// The leaseholder's output.
@@ -63,22 +66,22 @@ impl Farm {
         epoch: LeaseEpoch,
         output: TaskOutput,
     ) -> Result<Task, LedgerError> {
-        self.change(task, |t, now| Ok(t.finish(epoch, output, now)?)).await
+        self.change(task, move |_, t, now| Ok(t.finish(epoch, output.clone(), now)?)).await
     }
 
     /// The leaseholder's failure.
     pub(crate) async fn fail(&self, task: TaskId, epoch: LeaseEpoch, error: TaskError) -> Result<Task, LedgerError> {
-        self.change(task, |t, now| Ok(t.fail(epoch, error, now)?)).await
+        self.change(task, move |_, t, now| Ok(t.fail(epoch, error.clone(), now)?)).await
     }
 
     /// An earlier equal task's output.
     pub(crate) async fn reuse(&self, task: TaskId, output: TaskOutput) -> Result<Task, LedgerError> {
-        self.change(task, |t, now| Ok(t.reuse(output, now)?)).await
+        self.change(task, move |_, t, now| Ok(t.reuse(output.clone(), now)?)).await
     }
 
     /// The leaseholder is gone. With blame it counts as a failed attempt.
     pub(crate) async fn requeue(&self, task: TaskId, blame: bool) -> Result<Task, LedgerError> {
-        self.change(task, |t, now| {
+        self.change(task, move |_, t, now| {
             let epoch = t.epoch;
             if !blame {
                 return Ok(t.release(epoch)?);
@@ -119,29 +122,6 @@ impl Farm {
         Ok(())
     }
 
-    async fn change(
-        &self,
-        id: TaskId,
-        transition: impl FnOnce(Task, Timestamp) -> Result<Task, LedgerError>,
-    ) -> Result<Task, LedgerError> {
-        let _turn = self.writing.lock().await;
-        let now = clock::now();
-        let missing = || StoreError::Missing { noun: "task", id: id.to_string() };
-        let task = self.store.task(id).await?.ok_or_else(missing)?;
-        let job = task.job;
-        let changed = transition(task.clone(), now)?;
-        // Only what has ended lets something follow, and only for that are the other tasks and the plan read.
-        let mut work = if changed.state.is_final() { self.work_on(job).await? } else { self.work_alone(task).await? };
-        let at = work.tasks.iter().position(|t| t.id == id).ok_or_else(missing)?;
-        work.put(at, changed.clone(), now);
-        if changed.state.is_final() {
-            self.calibrate(&mut work, &changed, now).await?;
-            work.settle(now);
-        }
-        self.write(work, now).await?;
-        Ok(changed)
-    }
-
     /// A job with all of its tasks, so that what follows from a change can be told.
     async fn work_on(&self, id: JobId) -> Result<Work, LedgerError> {
         let job = self.job_of(id).await?;
@@ -156,16 +136,17 @@ impl Farm {
         Ok(Work::new(job, plan, tasks))
     }
 
-    /// A task whose change nothing follows.
-    async fn work_alone(&self, task: Task) -> Result<Work, LedgerError> {
-        Ok(Work::new(self.job_of(task.job).await?, None, vec![task]))
-    }
-
     async fn job_of(&self, id: JobId) -> Result<Job, LedgerError> {
         Ok(self.store.job(id).await?.ok_or(StoreError::Missing { noun: "job", id: id.to_string() })?)
     }
 
     async fn write(&self, work: Work, now: Timestamp) -> Result<(), LedgerError> {
+        let (batch, _) = self.batch(work, now).await?;
+        Ok(self.commit(batch).await?)
+    }
+
+    /// Everything that is to be written, and whether a character changes with it.
+    async fn batch(&self, work: Work, now: Timestamp) -> Result<(Batch, bool), LedgerError> {
         let changed = match (&work.plan, self.profiled(&work.job, &work.tasks).await?) {
             (Some(Plan::Lora(plan)), _) => self.trained(&work, plan, now).await?,
             (_, Some(profiled)) => Some(profiled),
@@ -179,6 +160,7 @@ impl Farm {
                 None => batch = batch.insert_task(task.clone()),
             }
         }
+        let with_character = changed.is_some();
         if let Some(character) = changed {
             let state = state_name(&character.state).to_owned();
             let body = EventBody::CharacterChanged { character: character.id, state };
@@ -188,7 +170,7 @@ impl Farm {
         if work.job_changed {
             batch = batch.update_job(work.job);
         }
-        Ok(self.commit(batch).await?)
+        Ok((batch, with_character))
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
     let farm = Arc::new(Farm {
         store,
         writing: Mutex::new(()),
+        wishes: std::sync::Mutex::default(),
         forgetting: RwLock::new(()),
         artifacts,
         pack,
