@@ -2,7 +2,8 @@
 # Brings a bare Debian 12 to the point where Greenroom builds and runs.
 #
 #   setup.sh demo         what `make demo` needs: system packages, Rust, the ONNX Runtime library
-#   setup.sh test         the same, and what only `make test` needs: cargo-nextest, the recipe's Python packages
+#   setup.sh test         the same, and what only `make test` needs: cargo-nextest, the recipe's Python packages, PostgreSQL's
+#                         programs (no server is set up or started)
 #   setup.sh test-full    the same, and what the recipe trains with (torch: gigabytes)
 #   setup.sh openvino     ONNX Runtime with OpenVINO's kernels beside the other one: faces in half the time
 #   setup.sh measure      the same, and python insightface, beside which `cargo xtask measure identity` measures
@@ -20,7 +21,10 @@ packages=(
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev libavfilter-dev
   libclang1-14 libclang-common-14-dev # bindgen reads libav's headers with these
 )
-test_packages=(libegl1 libfontconfig1 libgl1) # skia, which draws the pack's puppets, links these
+test_packages=(
+  libegl1 libfontconfig1 libgl1 # skia, which draws the pack's puppets, links these
+  openssl postgresql-15         # the tests start servers of their own, as the user that the package makes
+)
 onnxruntime_version=1.31.1
 openvino_version=1.24.1
 nextest_version=0.9.143
@@ -70,9 +74,21 @@ system_packages() {
   say "installing system packages (a few minutes): $missing"
   # Words of $missing are package names of the list above.
   # shellcheck disable=SC2086
-  { quietly "${root[@]}" apt-get update &&
-    quietly "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } ||
+  { quietly "${root[@]}" apt-get update && without_default_cluster "${root[@]}" \
+    env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } ||
     fail "apt-get could not install $missing: see $log, mend what it names, and run this again."
+}
+
+# The package of PostgreSQL makes and starts a server unless it is told not to. That is for this once: what somebody installs
+# later is theirs to decide. Words in front are what makes us root.
+without_default_cluster() {
+  local root=() settings=/etc/postgresql-common/createcluster.d/greenroom-setup.conf status=0
+  [ "$1" != sudo ] || root=(sudo)
+  quietly "${root[@]}" mkdir -p "${settings%/*}"
+  echo "create_main_cluster = false" | quietly "${root[@]}" tee "$settings"
+  quietly "$@" || status=$?
+  quietly "${root[@]}" rm -f "$settings"
+  return $status
 }
 
 missing_packages() {

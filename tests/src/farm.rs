@@ -53,7 +53,31 @@ impl Farm {
     pub async fn start_with(options: Options) -> Self {
         let state = TempDir::new().unwrap();
         let (daemon, client) = spawn(state.path(), &options).await;
+        until_attached(&client, options.workers, |_| true).await;
         Self { state, options, daemon, client }
+    }
+
+    /// Starts a farm's further daemon, which stands by: its workers come once it leads.
+    pub async fn stand_by(options: Options) -> Self {
+        let state = TempDir::new().unwrap();
+        let (daemon, client) = spawn(state.path(), &options).await;
+        Self { state, options, daemon, client }
+    }
+
+    /// Waits until the daemon leads and has its workers.
+    pub async fn leads(&self) {
+        until("the daemon leads", async || self.leader().await.is_empty().then_some(())).await;
+        self.attached().await;
+    }
+
+    /// Waits until the workers are attached.
+    async fn attached(&self) {
+        until_attached(&self.client, self.options.workers, |_| true).await;
+    }
+
+    /// Where the daemon says that the leader is; empty where it leads itself.
+    pub async fn leader(&self) -> String {
+        self.client.farm().get_farm(v1::GetFarmRequest {}).await.unwrap().into_inner().leader
     }
 
     /// Calls with the admin token.
@@ -137,6 +161,7 @@ impl Farm {
     pub async fn restart(&mut self) {
         fs::remove_file(self.state().join("endpoint.json")).unwrap();
         (self.daemon, self.client) = spawn(self.state.path(), &self.options).await;
+        self.attached().await;
     }
 }
 
@@ -181,7 +206,6 @@ async fn spawn(state: &Path, options: &Options) -> (Child, Client) {
     .await;
     let token = fs::read_to_string(state.join("admin.token")).unwrap();
     let client = Client::connect(&address, token.trim()).await;
-    until_attached(&client, options.workers, |_| true).await;
     (daemon, client)
 }
 

@@ -11,6 +11,7 @@ mod consent;
 mod crashes;
 mod filming;
 mod identity;
+mod leaders;
 mod loras;
 mod packs;
 mod refusals;

@@ -3,6 +3,7 @@
 mod daemon;
 mod demo;
 mod diffusion;
+mod dispatch;
 mod example;
 mod farm;
 mod figure;
@@ -30,6 +31,8 @@ pub(crate) enum Subject {
     Demo,
     /// UNets of several shapes beside python diffusers: agreement, speed, memory.
     Diffusion(diffusion::Options),
+    /// What the ledger hands out a second on SQLite and PostgreSQL, every commit flushed, and rows touched for each task.
+    Dispatch(dispatch::Options),
     /// The gate on clips of characters that nothing was tuned on: false and true accepts, who is who, cheats caught. Takes many
     /// minutes.
     Gate(gate::Options),
@@ -55,6 +58,7 @@ pub(crate) fn figures(root: &Path, subject: &Subject, say: &mut dyn FnMut(&Figur
         Subject::Daemon => daemon::figures(root)?,
         Subject::Demo => demo::figures(root)?,
         Subject::Diffusion(options) => return diffusion::figures(root, diffusion::What::Unet, options, say),
+        Subject::Dispatch(options) => return dispatch::figures(root, options, say),
         Subject::Lora(options) => return lora::figures(root, options, say),
         Subject::Gate(options) => return gate::figures(root, options, say),
         Subject::Identity(options) => return identity::figures(root, options, say),

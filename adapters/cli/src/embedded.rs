@@ -150,6 +150,8 @@ fn command(program: &Path, state: &Path, choices: &Choices) -> Command {
     if let Some(threads) = choices.threads {
         command.arg("--threads").arg(threads.to_string());
     }
+    // A daemon of one run is alone, whatever ledger others on this machine share.
+    command.env_remove("GREENROOM_LEDGER").env_remove("GREENROOM_ARTIFACTS");
     // A group of its own: Ctrl-C in the terminal is ours to answer, by cancelling first.
     command.env("NO_COLOR", "1").process_group(0).kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::null());
     command

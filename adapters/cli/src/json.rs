@@ -250,6 +250,7 @@ pub(crate) fn farm(address: &str, farm: &v1::Farm) -> Value {
         "address": address,
         "version": farm.version,
         "pack": farm.pack,
+        "leader": farm.leader,
         "workers": farm.workers.iter().map(worker).collect::<Value>(),
     })
 }

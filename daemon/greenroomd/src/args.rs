@@ -1,10 +1,11 @@
 //! What the daemon is told: file < environment < flag.
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use greenroom_artifacts::Place;
 use greenroom_domain::Problem;
 use serde::Deserialize;
 use std::{
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -23,6 +24,13 @@ pub(crate) struct Args {
     /// artifacts in the state folder.
     #[arg(long, env = "GREENROOM_ARTIFACTS", value_name = "DIR|URL")]
     pub artifacts: Option<Place>,
+    /// The ledger's PostgreSQL database, `postgres://USER:PASSWORD@HOST/DATABASE`, for more than one daemon; without it the
+    /// ledger is a file in the state folder. Others see a flag's password: the variable or the file keep it.
+    #[arg(long, env = "GREENROOM_LEDGER", value_name = "URL", hide_env_values = true)]
+    pub ledger: Option<LedgerUrl>,
+    /// How others reach this daemon, where that is not the address it listens on: daemons that stand by name it.
+    #[arg(long, env = "GREENROOM_ADVERTISE", value_name = "URL")]
+    pub advertise: Option<String>,
     /// Address to listen on; port 0 takes a free one. The address in use stands in STATE/endpoint.json.
     #[arg(long, env = "GREENROOM_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
@@ -44,6 +52,51 @@ pub(crate) struct Args {
     /// Stop gracefully when standard input closes: whoever started the daemon has gone.
     #[arg(long)]
     pub until_stdin_closes: bool,
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What can be done instead of serving. The settings that say where the ledger is stand in front.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Looks after the ledger while no daemon uses it.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+}
+
+/// What can be done to a ledger.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Goes back behind the last migration: the copy that was taken before it takes the ledger's place. What was written since
+    /// is kept beside it (LEDGER.undone, or the schema greenroom_undone). Then start the build that knows the older schema.
+    Restore,
+    /// Reads the whole ledger and compares its parts with each other.
+    Check,
+}
+
+/// A database's address, with its password: shown nowhere.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct LedgerUrl(String);
+
+impl LedgerUrl {
+    /// The whole address, for whoever connects.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for LedgerUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+impl fmt::Debug for LedgerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a database's address")
+    }
 }
 
 /// The configuration file: one section, one struct.
@@ -51,6 +104,7 @@ pub(crate) struct Args {
 #[serde(default, deny_unknown_fields)]
 struct File {
     daemon: DaemonSection,
+    ledger: LedgerSection,
     workers: WorkersSection,
     models: ModelsSection,
 }
@@ -61,6 +115,13 @@ struct DaemonSection {
     state: Option<PathBuf>,
     artifacts: Option<String>,
     listen: Option<SocketAddr>,
+    advertise: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LedgerSection {
+    url: Option<LedgerUrl>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -83,6 +144,8 @@ struct ModelsSection {
 pub(crate) struct Config {
     pub state: PathBuf,
     pub artifacts: Place,
+    pub ledger: Option<LedgerUrl>,
+    pub advertise: Option<String>,
     pub listen: SocketAddr,
     pub pack: PathBuf,
     pub onnxruntime: Option<PathBuf>,
@@ -92,7 +155,29 @@ pub(crate) struct Config {
     pub until_stdin_closes: bool,
 }
 
+/// Where a ledger is.
+#[derive(Debug, Clone)]
+pub(crate) struct Where {
+    /// The folder of its file, and of much else.
+    pub state: PathBuf,
+    /// The database that is its place instead.
+    pub ledger: Option<LedgerUrl>,
+}
+
+impl Where {
+    /// The same as a daemon's with these settings.
+    pub(crate) fn resolve(args: Args) -> Result<Self, Problem> {
+        let file = args.config.as_deref().map_or_else(|| Ok(File::default()), read)?;
+        Ok(Self { state: state(args.state, file.daemon.state), ledger: args.ledger.or(file.ledger.url) })
+    }
+}
+
 impl Config {
+    /// Where the ledger is.
+    pub(crate) fn ledger_place(&self) -> Where {
+        Where { state: self.state.clone(), ledger: self.ledger.clone() }
+    }
+
     /// Lays flags over environment over file over defaults.
     pub(crate) fn resolve(args: Args, own_program: &Path) -> Result<Self, Problem> {
         let file = args.config.as_deref().map_or_else(|| Ok(File::default()), read)?;
@@ -105,7 +190,7 @@ impl Config {
             )
         })?;
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
-        let state = args.state.or(file.daemon.state).unwrap_or_else(|| "/var/lib/greenroom".into());
+        let state = state(args.state, file.daemon.state);
         let artifacts = match (args.artifacts, file.daemon.artifacts) {
             (Some(place), _) => place,
             (None, Some(text)) => text.parse().map_err(|cause: String| {
@@ -121,6 +206,8 @@ impl Config {
         Ok(Self {
             artifacts,
             state,
+            ledger: args.ledger.or(file.ledger.url),
+            advertise: args.advertise.or(file.daemon.advertise),
             listen: args.listen.or(file.daemon.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7474))),
             pack,
             onnxruntime: args.onnxruntime.or(file.models.onnxruntime),
@@ -133,6 +220,10 @@ impl Config {
             until_stdin_closes: args.until_stdin_closes,
         })
     }
+}
+
+fn state(flag: Option<PathBuf>, file: Option<PathBuf>) -> PathBuf {
+    flag.or(file).unwrap_or_else(|| "/var/lib/greenroom".into())
 }
 
 fn read(path: &Path) -> Result<File, Problem> {
@@ -157,6 +248,18 @@ mod tests {
         let config = Config::resolve(args, Path::new("/usr/bin/greenroomd")).unwrap();
         assert_eq!((config.listen.port(), config.workers), (2, 4));
         assert_eq!(config.worker, Path::new("/usr/bin/greenroom-worker"));
+    }
+
+    #[test]
+    fn the_ledgers_password_is_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("greenroomd.toml");
+        std::fs::write(&file, "[ledger]\nurl = \"postgres://farm:s3cret@db/ledger\"\n[models]\npack = \"/p\"\n")
+            .unwrap();
+        let args = Args::parse_from(["greenroomd", "--config", file.to_str().unwrap()]);
+        let config = Config::resolve(args, Path::new("/usr/bin/greenroomd")).unwrap();
+        assert_eq!(config.ledger.as_ref().unwrap().reveal(), "postgres://farm:s3cret@db/ledger");
+        assert!(!format!("{config:?}").contains("s3cret"));
     }
 
     #[test]

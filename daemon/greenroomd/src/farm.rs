@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::{Mutex, Notify, RwLock, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::workers::Workers;
+use crate::{ledger::Wish, role::Roles, workers::Workers};
 
 /// The farm's state and its bells.
 pub(crate) struct Farm {
@@ -19,6 +19,8 @@ pub(crate) struct Farm {
     pub store: Arc<dyn Store>,
     /// Writers take turns: decisions are made on what was just read.
     pub writing: Mutex<()>,
+    /// What waits for the turn.
+    pub wishes: std::sync::Mutex<VecDeque<Wish>>,
     /// Pushes share it; whoever forgets a character has it alone, so that nothing new names what is about to go.
     pub forgetting: RwLock<()>,
     /// Bytes.
@@ -41,6 +43,8 @@ pub(crate) struct Farm {
     pub committed: watch::Sender<EventSeq>,
     /// Live progress. Whoever is slow misses some of it.
     pub progress: broadcast::Sender<Progress>,
+    /// Whether this daemon leads.
+    pub role: Roles,
     /// Cancelled when the daemon stops.
     pub stop: CancellationToken,
 }
@@ -70,4 +74,36 @@ pub(crate) struct Progress {
     pub message: String,
     /// A picture made on the way (JPEG); mostly empty.
     pub picture: Vec<u8>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{packs, role::Role};
+    use greenroom_store_sqlite::SqliteStore;
+    use std::path::Path;
+
+    /// A farm on a folder, as the daemon opens it, that leads alone.
+    pub(crate) async fn farm_on(folder: &Path) -> Farm {
+        let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/packs/puppet");
+        let (pack, pack_digest) = packs::open(&pack).unwrap();
+        Farm {
+            store: Arc::new(SqliteStore::open(folder.join("greenroom.db")).await.unwrap()),
+            writing: Mutex::new(()),
+            wishes: std::sync::Mutex::default(),
+            book: std::sync::Mutex::default(),
+            fresh: std::sync::Mutex::default(),
+            committing: Mutex::new(()),
+            forgetting: RwLock::new(()),
+            artifacts: ArtifactStore::local(folder.join("artifacts")).unwrap(),
+            pack,
+            pack_digest,
+            workers: Workers::default(),
+            work: Notify::new(),
+            committed: watch::Sender::new(EventSeq(0)),
+            progress: broadcast::Sender::new(1),
+            role: Roles::new(Role::Leads),
+            stop: CancellationToken::new(),
+        }
+    }
 }

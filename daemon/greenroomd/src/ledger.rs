@@ -1,6 +1,7 @@
 //! Every change of a job: read, decide by the pure crates, commit with its events, ring the bells.
 
 mod character;
+mod group;
 
 use greenroom_domain::{
     CharacterState, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Policy, Problem, ProblemKind, Spec,
@@ -12,6 +13,8 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use thiserror::Error;
 
 use crate::{book, clock, farm::Farm, learn, push};
+
+pub(crate) use group::Wish;
 
 /// Why a change was not made.
 #[derive(Debug, Error)]
@@ -81,13 +84,13 @@ impl Farm {
         epoch: LeaseEpoch,
         output: TaskOutput,
     ) -> Result<Task, LedgerError> {
-        self.change(task, |t, now| Ok(t.finish(epoch, output, now)?)).await
+        self.change(task, move |_, t, now| Ok(t.finish(epoch, output.clone(), now)?)).await
     }
 
     /// The leaseholder's failure.
     pub(crate) async fn fail(&self, task: TaskId, epoch: LeaseEpoch, error: TaskError) -> Result<Task, LedgerError> {
-        self.change(task, |t, now| {
-            let error = self.within_budget(&t, error);
+        self.change(task, move |farm, t, now| {
+            let error = farm.within_budget(&t, error.clone());
             Ok(t.fail(epoch, error, now)?)
         })
         .await
@@ -95,17 +98,17 @@ impl Farm {
 
     /// Back to ready without blame: its worker paused it at a checkpoint, or somebody asked for it.
     pub(crate) async fn release(&self, task: TaskId, epoch: LeaseEpoch) -> Result<Task, LedgerError> {
-        self.change(task, |t, _| Ok(t.release(epoch)?)).await
+        self.change(task, move |_, t, _| Ok(t.release(epoch)?)).await
     }
 
     /// An earlier equal task's output.
     pub(crate) async fn reuse(&self, task: TaskId, output: TaskOutput) -> Result<Task, LedgerError> {
-        self.change(task, |t, now| Ok(t.reuse(output, now)?)).await
+        self.change(task, move |_, t, now| Ok(t.reuse(output.clone(), now)?)).await
     }
 
     /// The leaseholder is gone. With blame it counts as a failed attempt.
     pub(crate) async fn requeue(&self, task: TaskId, blame: bool) -> Result<Task, LedgerError> {
-        self.change(task, |t, now| {
+        self.change(task, move |farm, t, now| {
             let epoch = t.epoch;
             if !blame {
                 return Ok(t.release(epoch)?);
@@ -113,7 +116,7 @@ impl Farm {
             let cause = "its worker went away";
             let remedy = "look at the worker's log; it may lack memory";
             let problem = Problem::new(ProblemKind::Unavailable, "run task", t.id.to_string(), cause, remedy);
-            let error = self.within_budget(&t, TaskError { problem, retry: true });
+            let error = farm.within_budget(&t, TaskError { problem, retry: true });
             Ok(t.fail(epoch, error, now)?)
         })
         .await
@@ -191,29 +194,6 @@ impl Farm {
         Ok(())
     }
 
-    async fn change(
-        &self,
-        id: TaskId,
-        transition: impl FnOnce(Task, Timestamp) -> Result<Task, LedgerError>,
-    ) -> Result<Task, LedgerError> {
-        let _turn = self.writing.lock().await;
-        let now = clock::now();
-        let missing = || StoreError::Missing { noun: "task", id: id.to_string() };
-        let task = self.store.task(id).await?.ok_or_else(missing)?;
-        let job = task.job;
-        let changed = transition(task.clone(), now)?;
-        // Only what has ended lets something follow, and only for that are the other tasks and the plan read.
-        let mut work = if changed.state.is_final() { self.work_on(job).await? } else { self.work_alone(task).await? };
-        let at = work.tasks.iter().position(|t| t.id == id).ok_or_else(missing)?;
-        work.put(at, changed.clone(), now);
-        if changed.state.is_final() {
-            self.calibrate(&mut work, &changed, now).await?;
-            work.settle(now);
-        }
-        self.write(work, now).await?;
-        Ok(changed)
-    }
-
     /// A job with all of its tasks, so that what follows from a change can be told.
     async fn work_on(&self, id: JobId) -> Result<Work, LedgerError> {
         let job = self.job_of(id).await?;
@@ -228,16 +208,17 @@ impl Farm {
         Ok(Work::new(job, plan, tasks))
     }
 
-    /// A task whose change nothing follows.
-    async fn work_alone(&self, task: Task) -> Result<Work, LedgerError> {
-        Ok(Work::new(self.job_of(task.job).await?, None, vec![task]))
-    }
-
     async fn job_of(&self, id: JobId) -> Result<Job, LedgerError> {
         Ok(self.store.job(id).await?.ok_or(StoreError::Missing { noun: "job", id: id.to_string() })?)
     }
 
     async fn write(&self, work: Work, now: Timestamp) -> Result<(), LedgerError> {
+        let (batch, _) = self.batch(work, now).await?;
+        Ok(self.commit(batch).await?)
+    }
+
+    /// Everything that is to be written, and whether a character changes with it.
+    async fn batch(&self, work: Work, now: Timestamp) -> Result<(Batch, bool), LedgerError> {
         let changed = match (&work.plan, self.profiled(&work.job, &work.tasks).await?) {
             (Some(Plan::Lora(plan)), _) => self.trained(&work, plan, now).await?,
             (_, Some(profiled)) => Some(profiled),
@@ -251,6 +232,7 @@ impl Farm {
                 None => batch = batch.insert_task(task.clone()),
             }
         }
+        let with_character = changed.is_some();
         if let Some(character) = changed {
             let state = state_name(&character.state).to_owned();
             let body = EventBody::CharacterChanged { character: character.id, state };
@@ -260,7 +242,7 @@ impl Farm {
         if work.job_changed {
             batch = batch.update_job(work.job);
         }
-        Ok(self.commit(batch).await?)
+        Ok((batch, with_character))
     }
 }
 

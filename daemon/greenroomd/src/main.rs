@@ -8,12 +8,16 @@ mod clock;
 mod dispatch;
 mod farm;
 mod forget;
+mod lead;
 mod learn;
 mod ledger;
 mod logs;
+mod maintain;
+mod open;
 mod packs;
 mod push;
 mod report;
+mod role;
 mod serve;
 mod supervise;
 mod workers;
@@ -31,7 +35,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve::serve(args)) {
+    let done = runtime.block_on(async {
+        match args.command {
+            None => serve::serve(args).await,
+            Some(args::Command::Ledger(what)) => maintain::run(what, args::Where::resolve(args)?).await,
+        }
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             tracing::error!(remedy = problem.remedy, "{problem}");

@@ -1,7 +1,6 @@
 //! Puts the daemon together, serves until told to stop, and takes it apart.
 
 use greenroom_domain::{Problem, ProblemKind};
-use greenroom_store_sqlite::SqliteStore;
 use serde::Serialize;
 use std::{
     net::SocketAddr,
@@ -22,9 +21,12 @@ use crate::{
     api,
     args::{Args, Config},
     auth::Tokens,
-    book, clock, dispatch,
+    clock,
     farm::Farm,
-    learn, packs, supervise,
+    lead,
+    open::{self, Ledger},
+    packs,
+    role::{Role, Roles},
     workers::Workers,
 };
 
@@ -46,16 +48,17 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
     let _lock = lock(state)?;
     let (pack, pack_digest) = packs::open(&config.pack)?;
     let tokens = Tokens::open(state)?;
-    let store = SqliteStore::open(&state.join("greenroom.db")).await.map_err(|e| e.problem())?;
+    let Ledger { store, shared } = open::ledger(&config.ledger_place()).await?;
+    #[expect(clippy::disallowed_methods, reason = "a bucket's keys are told by the environment alone")]
     let artifacts = config.artifacts.open(std::env::vars()).map_err(|e| e.problem())?;
-    let last = greenroom_store::EventStore::last_seq(&store).await.map_err(|e| e.problem())?;
-    let (book, fresh) = book::open(&store, clock::now()).await.map_err(|e| e.problem())?;
+    let last = store.last_seq().await.map_err(|e| e.problem())?;
     let farm = Arc::new(Farm {
-        store: Arc::new(store),
-        book: std::sync::Mutex::new(book),
-        fresh: std::sync::Mutex::new(fresh),
+        store,
+        book: std::sync::Mutex::default(),
+        fresh: std::sync::Mutex::default(),
         committing: Mutex::new(()),
         writing: Mutex::new(()),
+        wishes: std::sync::Mutex::default(),
         forgetting: RwLock::new(()),
         artifacts,
         pack,
@@ -64,12 +67,11 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
         work: Notify::new(),
         committed: watch::Sender::new(last),
         progress: broadcast::Sender::new(256),
+        role: Roles::new(if shared.is_some() { Role::StandsBy { leader: None } } else { Role::Leads }),
         stop: CancellationToken::new(),
     });
-
-    if let Err(error) = farm.finish_forgetting().await {
-        let remedy = error.problem().remedy;
-        tracing::error!(%error, remedy, "a character is not wholly forgotten yet; it is tried again at the next start");
+    if shared.is_none() {
+        lead::prepare(&farm).await.map_err(|e| e.problem())?;
     }
     let listener = TcpListener::bind(config.listen).await.map_err(|e| {
         unusable("listen", Path::new(&config.listen.to_string()), &e.to_string(), "choose another --listen")
@@ -80,11 +82,7 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
     announce(&endpoint, address).map_err(fail("write endpoint.json"))?;
 
     let mut tasks = JoinSet::new();
-    tasks.spawn(dispatch::run(farm.clone()));
-    for slot in 0..config.workers {
-        tasks.spawn(supervise::run(farm.clone(), config.clone(), url.clone(), slot));
-    }
-    tasks.spawn(learn::run(farm.clone()));
+    tasks.spawn(lead::run(farm.clone(), shared, config.clone(), url.clone()));
     tasks.spawn(sweep(farm.clone()));
     tracing::info!(%url, state = %state.display(), pack = farm.pack.name, "ready");
 
@@ -154,7 +152,7 @@ fn announce(path: &Path, address: SocketAddr) -> std::io::Result<()> {
 }
 
 /// One daemon a state folder: two would hand out the same tasks.
-fn lock(state: &Path) -> Result<nix::fcntl::Flock<std::fs::File>, Problem> {
+pub(crate) fn lock(state: &Path) -> Result<nix::fcntl::Flock<std::fs::File>, Problem> {
     let path = state.join("lock");
     let file = std::fs::OpenOptions::new()
         .create(true)

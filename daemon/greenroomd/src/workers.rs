@@ -46,6 +46,11 @@ impl Workers {
         self.lock().remove(&id);
     }
 
+    /// All have gone: this daemon leads no more. What they hold is the next leader's to judge.
+    pub(crate) fn detach_all(&self) {
+        self.lock().clear();
+    }
+
     /// It was given a task. Answers the stream to send it on; none if it has gone meanwhile.
     pub(crate) fn start(&self, id: WorkerId, running: Running) -> Option<Outbox> {
         let mut attached = self.lock();

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod backup;
 mod character;
 mod check;
 mod error;
@@ -36,7 +37,8 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the ledger, or makes a new one where there is no file, and brings its schema up to this build's.
+    /// Opens the ledger, or makes a new one where there is no file, and brings its schema up to this build's, with a copy taken
+    /// first.
     ///
     /// # Errors
     /// [`StoreError::Unusable`](greenroom_store::StoreError::Unusable) if the folder is missing or closed to writing, the
@@ -46,6 +48,15 @@ impl SqliteStore {
         let writer = open::writer(&path).await?;
         let readers = open::readers(&path).await?;
         Ok(Self { path, writer: Mutex::new(writer), readers })
+    }
+
+    /// Puts the copy that was taken before the last migration in the ledger's place, and keeps what it replaces beside it as
+    /// `LEDGER.undone`. Answers the schema's version, for a build that knows that one. Nobody may have the ledger open.
+    ///
+    /// # Errors
+    /// If there is no copy, or the files cannot be moved.
+    pub fn restore(path: impl AsRef<Path>) -> Result<i64> {
+        backup::restore(path.as_ref())
     }
 
     /// Writes everything back into the one file and lets go of it. A store that is dropped instead loses nothing; only its
@@ -82,7 +93,7 @@ impl Store for SqliteStore {
 
     async fn scrub(&self) -> Result<()> {
         let mut writer = self.writer.lock().await;
-        scrub::scrub(&mut writer).await.failing("scrub ledger", &self.path)
+        scrub::scrub(&mut writer, &self.path).await.failing("scrub ledger", &self.path)
     }
 }
 

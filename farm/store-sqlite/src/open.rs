@@ -9,7 +9,10 @@ use sqlx::{
 };
 use std::{fs::OpenOptions, io::ErrorKind, path::Path, time::Duration};
 
-use crate::error::{Failing, unusable};
+use crate::{
+    backup,
+    error::{Failing, Query, unusable},
+};
 
 const STEP: &str = "open ledger";
 
@@ -21,6 +24,9 @@ const READERS: u32 = 4;
 
 /// Another process that writes (a backup, a person with a shell) is waited for this long.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// What to do about a ledger that a newer build has migrated.
+const GO_BACK: &str = "run the newer build that wrote it, or go back with its `greenroomd ledger restore`";
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -38,12 +44,15 @@ pub(crate) async fn writer(path: &Path) -> Result<SqliteConnection> {
     // Whose file it is must be known before anything is written to it, and switching to write-ahead mode is a write.
     claim(path).await?;
     let mut connection = options.connect().await.failing(STEP, path)?;
+    let (ours, theirs) = (newest(), version(&mut connection).await.failing(STEP, path)?);
+    if theirs > 0 && theirs < ours {
+        backup::take(&mut connection, path, theirs).await?;
+    }
     match MIGRATIONS.run(&mut connection).await {
         Ok(()) => Ok(connection),
         Err(MigrateError::VersionMissing(version)) => {
-            let ours = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
             let cause = format!("it has schema version {version}, and this build knows versions up to {ours}");
-            Err(unusable(ProblemKind::Invalid, STEP, path, cause, "run the newer build that wrote it"))
+            Err(unusable(ProblemKind::Invalid, STEP, path, cause, GO_BACK))
         }
         Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
             Err(error).failing("migrate ledger", path)
@@ -56,6 +65,20 @@ pub(crate) async fn writer(path: &Path) -> Result<SqliteConnection> {
 pub(crate) async fn readers(path: &Path) -> Result<SqlitePool> {
     let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY);
     SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await.failing(STEP, path)
+}
+
+/// The version of the schema that this build writes.
+fn newest() -> i64 {
+    MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0)
+}
+
+/// The version of the file's schema; 0 where there is none yet.
+async fn version(connection: &mut SqliteConnection) -> Query<i64> {
+    let there = "select count(*) from sqlite_schema where name = '_sqlx_migrations'";
+    if sqlx::query_scalar::<_, i64>(there).fetch_one(&mut *connection).await? == 0 {
+        return Ok(0);
+    }
+    Ok(sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations").fetch_one(connection).await?)
 }
 
 /// Makes the file where there is none; SQLite's own words for what can go wrong here help nobody.
@@ -142,6 +165,32 @@ mod tests {
         assert_eq!(store.character_by_name(project.id, "MARA").await.unwrap(), Some(mara));
         assert_eq!(store.forgotten(project.id).await.unwrap(), []);
         store.integrity_check().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_migration_leaves_a_copy_and_there_is_a_way_back() {
+        use greenroom_store::{Batch, CharacterStore, ProjectStore, Store, conformance::sample};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        of_the_first_schema(&path).await;
+        let (project, mara) = sample();
+        let store = crate::SqliteStore::open(&path).await.unwrap();
+        store.commit(Batch::new().insert_project(sample::project(2))).await.unwrap();
+        drop(store); // as a daemon that was killed: its log stays beside the file
+        assert_eq!(crate::SqliteStore::restore(&path).unwrap(), 1);
+        let mut old = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+        assert_eq!(version(&mut old).await.unwrap(), 1, "the build of the first schema can open it");
+        sqlx::Connection::close(old).await.unwrap();
+        let store = crate::SqliteStore::open(&path).await.unwrap();
+        assert_eq!(store.character_by_name(project.id, "MARA").await.unwrap(), Some(mara));
+        assert_eq!(store.projects().await.unwrap().len(), 1, "what the newer build wrote is undone");
+        let undone = crate::SqliteStore::open(folder.path().join("ledger.db.undone")).await.unwrap();
+        assert_eq!(undone.projects().await.unwrap().len(), 2, "and is not lost");
+        drop(undone);
+        store.scrub().await.unwrap();
+        let left = crate::SqliteStore::restore(&path).unwrap_err().to_string();
+        assert!(left.ends_with("no copy was taken before a migration"), "{left}");
+        assert!(!folder.path().join("ledger.db.undone").exists(), "who is forgotten is in no copy");
     }
 
     #[tokio::test]

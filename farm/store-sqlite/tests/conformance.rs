@@ -69,3 +69,9 @@ async fn policies() {
     let (_folder, make) = files();
     conformance::policies(make).await;
 }
+
+#[tokio::test]
+async fn model() {
+    let (_folder, make) = files();
+    conformance::model(make).await;
+}

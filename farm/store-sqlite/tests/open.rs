@@ -66,7 +66,7 @@ async fn a_newer_schema_is_left_to_the_newer_build() {
     sqlx::query(insert).execute(&mut newer).await.unwrap();
     newer.close().await.unwrap();
     let expected = "open ledger: FILE: it has schema version 999, and this build knows versions up to 3\n\
-                    run the newer build that wrote it";
+                    run the newer build that wrote it, or go back with its `greenroomd ledger restore`";
     assert_eq!(refusal(&path).await, expected);
 }
 

@@ -14,6 +14,9 @@ use super::{Figure, farm};
 /// Threads of a worker on the machine that the figures are meant for.
 const THREADS: &str = "2";
 
+/// What ships.
+const PROGRAMS: [&str; 3] = ["greenroom", "greenroomd", "greenroom-worker"];
+
 /// Lets a module of the recipe draw; what it says goes to the terminal.
 #[expect(clippy::print_stderr, reason = "a chore says what it waits for")]
 pub(super) fn draw(recipe: &Path, module: &str, drawings: &Path, arguments: &[&str]) -> anyhow::Result<()> {
@@ -36,9 +39,14 @@ pub(super) fn run(
     arguments: &[&str],
     say: &mut dyn FnMut(Figure),
 ) -> anyhow::Result<()> {
-    let mut command = Command::new(built(root, example)?);
+    let mut command = Command::new(built(root, example, &PROGRAMS)?);
     command.arg("--pack").arg(pack).arg("--drawings").arg(drawings).args(["--threads", THREADS]).args(arguments);
     command.env("RAYON_NUM_THREADS", THREADS).env("GREENROOM_ONNXRUNTIME", onnxruntime(&super::cache()?));
+    printed(example, &mut command, say)
+}
+
+/// Runs what prints figures; each goes to `say` as soon as it is known.
+pub(super) fn printed(example: &str, command: &mut Command, say: &mut dyn FnMut(Figure)) -> anyhow::Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut run = command.spawn().with_context(|| format!("start {example}"))?;
     let output = run.stdout.take().with_context(|| format!("{example} has no output"))?;
@@ -50,10 +58,11 @@ pub(super) fn run(
     Ok(())
 }
 
-fn built(root: &Path, example: &str) -> anyhow::Result<PathBuf> {
+/// Builds an example together with packages, one of which it is of.
+pub(super) fn built(root: &Path, example: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
     let mut command = Command::new("cargo");
     command.current_dir(root).args(["build", "--release", "--locked", "--example", example]);
-    command.args(["--package", "greenroom", "--package", "greenroomd", "--package", "greenroom-worker"]);
+    command.args(packages.iter().flat_map(|package| ["--package", package]));
     let status = command.stdin(Stdio::null()).status().context("start cargo")?;
     ensure!(status.success(), "cargo build ended with {status}");
     farm::program(root, &format!("examples/{example}"))

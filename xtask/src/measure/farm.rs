@@ -43,7 +43,9 @@ pub(super) fn program(root: &Path, name: &str) -> anyhow::Result<PathBuf> {
 /// `command`, with the settings of this shell except those that lead to a farm that is there already.
 pub(super) fn on_its_own(program: &Path) -> Command {
     let mut command = Command::new(program);
-    for setting in ["ADDRESS", "TOKEN_FILE", "STATE", "LISTEN", "WORKERS", "WORKER", "DAEMON_CONFIG"] {
+    for setting in
+        ["ADDRESS", "TOKEN_FILE", "STATE", "LISTEN", "WORKERS", "WORKER", "DAEMON_CONFIG", "LEDGER", "ARTIFACTS"]
+    {
         command.env_remove(format!("GREENROOM_{setting}"));
     }
     command.env_remove("GREENROOMD");

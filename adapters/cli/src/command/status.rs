@@ -23,6 +23,9 @@ impl Status {
             format!("version  {} (this command: {})", answer.version, env!("CARGO_PKG_VERSION")),
             format!("pack     {}", answer.pack),
         ];
+        if !answer.leader.is_empty() {
+            lines.push(format!("leader   {} (this daemon stands by)", answer.leader));
+        }
         for v1::Worker { uid, device, task } in &answer.workers {
             let task = if task.is_empty() { "idle" } else { task };
             lines.push(format!("worker   {uid}  {device}  {task}"));

@@ -17,6 +17,7 @@ impl FarmService for Api {
             version: env!("CARGO_PKG_VERSION").into(),
             pack: format!("{} {}", self.0.pack.name, self.0.pack.version),
             workers: workers.collect(),
+            leader: self.0.role.leader().unwrap_or_default(),
         }))
     }
 }

@@ -9,6 +9,7 @@ mod lora;
 mod project;
 mod receipt;
 mod schedule;
+mod standby;
 mod status;
 mod watch;
 mod worker;
@@ -61,5 +62,5 @@ pub(crate) async fn router(farm: Arc<Farm>, tokens: &Tokens) -> axum::Router {
         Ok(service) => routes = routes.add_service(InterceptedService::new(service, admin())),
         Err(error) => tracing::error!(%error, "reflection is not served"),
     }
-    routes.into_axum_router()
+    routes.into_axum_router().layer(axum::middleware::from_fn_with_state(farm, standby::changes_go_to_the_leader))
 }

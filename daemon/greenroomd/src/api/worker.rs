@@ -77,6 +77,7 @@ async fn listen(farm: Arc<Farm>, id: WorkerId, mut inbox: Streaming<wire::Attach
         let next = tokio::select! {
             next = inbox.message() => next,
             () = farm.stop.cancelled() => break,
+            () = farm.role.resigned() => break,
         };
         let Ok(Some(wire::AttachRequest { message: Some(message) })) = next else { break };
         farm.book().heard(id, clock::now());

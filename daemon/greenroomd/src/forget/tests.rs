@@ -1,51 +1,28 @@
 use super::*;
 use crate::{
-    packs,
+    farm::tests::farm_on,
     push::{self, NewCharacter},
     report,
-    workers::Workers,
 };
-use greenroom_artifacts::ArtifactStore;
 use greenroom_domain::{
     CharacterState, ClipOutput, Consent, ConsentDocument, Fate, Job, JobState, ReferenceQuality, Spec, TaskOutput,
     TaskState, Timestamp,
 };
-use greenroom_store_sqlite::SqliteStore;
 use serde_json::json;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 use tempfile::TempDir;
-use tokio::sync::{Mutex, Notify, RwLock, broadcast, watch};
-use tokio_util::sync::CancellationToken;
 
 const LOOKS: &str = "a woman with blue hair and a scar that only her mother knows";
 const PICTURE: &[u8] = b"\x89PNG the very face of Jane";
 const EMBEDDING: &str = "[0.12345678,-0.87654321]";
 const SHOT: &str = "[[shot]]\nplace = \"LAB\"\nframing = \"close\"\ncast = [\"MARA\"]\nseconds = 1.0\n";
 
-/// A farm on a folder, as the daemon opens it; whatever an earlier one left undone is finished.
+/// A farm on a folder; whatever an earlier one left undone is finished.
 async fn farm(folder: &Path) -> Farm {
-    let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/packs/puppet");
-    let (pack, pack_digest) = packs::open(&pack).unwrap();
-    let farm = Farm {
-        book: std::sync::Mutex::default(),
-        fresh: std::sync::Mutex::default(),
-        committing: Mutex::new(()),
-        store: Arc::new(SqliteStore::open(folder.join("greenroom.db")).await.unwrap()),
-        writing: Mutex::new(()),
-        forgetting: RwLock::new(()),
-        artifacts: ArtifactStore::local(folder.join("artifacts")).unwrap(),
-        pack,
-        pack_digest,
-        workers: Workers::default(),
-        work: Notify::new(),
-        committed: watch::Sender::new(EventSeq(0)),
-        progress: broadcast::Sender::new(1),
-        stop: CancellationToken::new(),
-    };
+    let farm = farm_on(folder).await;
     farm.finish_forgetting().await.unwrap();
     farm
 }

@@ -1424,6 +1424,10 @@ pub struct Farm {
     /// Workers that are attached.
     #[prost(message, repeated, tag = "3")]
     pub workers: ::prost::alloc::vec::Vec<Worker>,
+    /// Where changes are taken, where several daemons share one ledger: the address of the one that leads. Empty where this
+    /// daemon leads.
+    #[prost(string, tag = "4")]
+    pub leader: ::prost::alloc::string::String,
 }
 /// A worker process.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

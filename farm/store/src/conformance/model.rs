@@ -1,20 +1,16 @@
-//! The ledger in memory is the model: whatever is written to both, in any order, both answer the same.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
+use super::{Factory, sample};
+use crate::{Batch, Change, EventScope, Expected, MemoryStore, Store, TaskStore};
 use greenroom_domain::{Character, EventSeq, Job, JobState, Task, TaskState};
-use greenroom_store::{Batch, Change, EventScope, Expected, MemoryStore, Store, TaskStore, conformance::sample};
-use greenroom_store_sqlite::SqliteStore;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const BATCHES: u32 = 300;
 
-#[tokio::test]
-async fn memory_and_sqlite_answer_alike() {
-    let folder = tempfile::tempdir().unwrap();
-    let (model, store) = (MemoryStore::new(), SqliteStore::open(folder.path().join("ledger.db")).await.unwrap());
+/// The ledger in memory is the model: whatever is written to both, in any order, both answer the same.
+pub async fn model(make: impl Factory) {
+    let (model, store) = (MemoryStore::new(), make().await);
     let mut rng = ChaCha8Rng::seed_from_u64(7);
-    for store in [&store as &dyn Store, &model] {
+    for store in [store.as_ref(), &model] {
         let both = Batch::new().insert_project(sample::project(0)).insert_project(sample::project(1));
         store.commit(both).await.unwrap();
     }
@@ -26,7 +22,7 @@ async fn memory_and_sqlite_answer_alike() {
         if ours.is_ok() { written += 1 } else { refused += 1 }
     }
     assert!(written > BATCHES / 10 && refused > BATCHES / 10, "{written} written, {refused} refused");
-    assert_eq!(everything(&store).await, everything(&model).await);
+    assert_eq!(everything(store.as_ref()).await, everything(&model).await);
     store.integrity_check().await.unwrap();
 }
 
