@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 use crate::command::{
-    cancel, character, completions, config as config_command, jobs, lora, pack, project, pull, push, report, run,
-    status, watch,
+    cancel, character, completions, config as config_command, export, jobs, lora, pack, project, pull, push, report,
+    run, status, watch,
 };
 
 /// Push scripts to a Greenroom farm, watch them being filmed, pull the clips.
@@ -49,6 +49,7 @@ pub(crate) enum Command {
     Jobs(jobs::Jobs),
     Cancel(cancel::Cancel),
     Pull(pull::Pull),
+    Export(export::Export),
     Report(report::Report),
     Status(status::Status),
     Pack(pack::Pack),

@@ -4,6 +4,7 @@ pub(crate) mod cancel;
 pub(crate) mod character;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod export;
 pub(crate) mod jobs;
 mod learn;
 pub(crate) mod lora;
@@ -16,7 +17,7 @@ pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod watch;
 
-mod steps;
+pub(crate) mod steps;
 
 use greenroom_domain::{Problem, ProblemKind};
 
@@ -89,6 +90,7 @@ async fn dispatch(command: &Command, context: &Context) -> Ended {
         Command::Jobs(command) => command.run(context).await,
         Command::Cancel(command) => command.run(context).await,
         Command::Pull(command) => command.run(context).await,
+        Command::Export(command) => command.run(context).await,
         Command::Report(command) => command.run(context).await,
         Command::Status(command) => command.run(context).await,
         Command::Lora(command) => command.run(context).await,

@@ -10,7 +10,7 @@ use greenroom_schedule::{Next, Plan, settle};
 use greenroom_store::{Batch, Expected, StoreError};
 use thiserror::Error;
 
-use crate::{clock, farm::Farm, learn, push};
+use crate::{clock, command, farm::Farm, learn, push};
 
 /// Why a change was not made.
 #[derive(Debug, Error)]
@@ -136,6 +136,9 @@ impl Farm {
         work.put(at, changed.clone(), now);
         if changed.state.is_final() {
             self.calibrate(&mut work, &changed, now).await?;
+            if let Some(Plan::Command(plan)) = &work.plan {
+                command::gather(self, plan, &work.tasks).await?;
+            }
             work.settle(now);
         }
         self.write(work, now).await?;
@@ -151,6 +154,7 @@ impl Farm {
             Some(TaskKind::Collect | TaskKind::Convert) => {
                 Some(Plan::Lora(Box::new(learn::load_plan(self, &job).await?)))
             }
+            Some(TaskKind::Command) => Some(Plan::Command(Box::new(command::load_plan(self, &job).await?))),
             _ => None,
         };
         Ok(Work::new(job, plan, tasks))
@@ -250,11 +254,17 @@ pub(crate) const fn event(job: &Job, now: Timestamp, body: EventBody) -> Event {
 
 /// A task's state as an event.
 pub(crate) fn task_event(task: &Task) -> EventBody {
+    let (step, label) = match &task.spec {
+        Some(Spec::Command(spec)) => (Some(spec.step.clone()), Some(spec.label.clone())),
+        _ => (None, None),
+    };
     EventBody::TaskChanged {
         task: task.id,
         kind: task.kind,
         shot: task.shot,
         take: task.take,
+        step,
+        label,
         state: task.state.name().to_owned(),
         note: note(task),
     }

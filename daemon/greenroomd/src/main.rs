@@ -4,6 +4,7 @@ mod api;
 mod args;
 mod auth;
 mod clock;
+mod command;
 mod dispatch;
 mod farm;
 mod forget;

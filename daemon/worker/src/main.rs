@@ -7,6 +7,7 @@ mod fault;
 mod inspect;
 mod models;
 mod run;
+mod session;
 
 use clap::Parser;
 use greenroom_artifacts::Place;
@@ -45,6 +46,12 @@ pub(crate) struct Args {
     /// cosine of 0.9999 to `exact`.
     #[arg(long, env = "GREENROOM_FACES", value_enum, default_value = "exact")]
     pub faces: Faces,
+    /// Run commands of job templates, as this user; without it they are refused.
+    #[arg(long, value_name = "USER")]
+    pub commands_user: Option<String>,
+    /// Where commands get their working folders; every user must be able to make folders there.
+    #[arg(long, default_value = "/var/tmp", value_name = "DIR")]
+    pub commands_scratch: PathBuf,
     /// Exit when standard input closes: the daemon that started this worker has gone.
     #[arg(long)]
     pub until_stdin_closes: bool,
@@ -72,6 +79,9 @@ fn main() -> ExitCode {
     let first = std::env::args_os().nth(1);
     if first.is_some_and(|first| first == "inspect") {
         return inspect::Inspect::parse_from(std::env::args_os().skip(1)).run();
+    }
+    if std::env::args_os().nth(1).is_some_and(|first| first == "session") {
+        return session::serve();
     }
     let args = Args::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("GREENROOM_LOG");

@@ -3,6 +3,7 @@
 //! Every decision takes a value and returns a value that can be printed; ids and time are arguments.
 
 mod calibrate;
+mod command;
 mod compile;
 mod lora;
 mod plan;
@@ -11,6 +12,7 @@ mod settle;
 mod takes;
 
 pub use calibrate::{calibrated, due_calibrations};
+pub use command::{command_tasks, gathered};
 pub use compile::{ScriptPlan, compile_calibrate, compile_profile, compile_script};
 pub use lora::{Becomes, LoraFrom, LoraPlan, compile_lora, deployed, trained, worth_training_on};
 pub use plan::{Action, Held, Holder, Ready, Snapshot, WorkerView, plan};

@@ -1,6 +1,6 @@
 //! Who runs what next. `plan` sees a snapshot and answers with actions; nothing in here waits or writes.
 
-use greenroom_domain::{Task, TaskId, TaskKind, TaskOutput, Timestamp, WorkerId};
+use greenroom_domain::{Spec, Task, TaskId, TaskKind, TaskOutput, Timestamp, WorkerId};
 use std::time::Duration;
 
 /// The farm at one moment.
@@ -98,7 +98,8 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp, silence: Duration) -> Vec<Actio
     let mut ready: Vec<_> = snapshot.ready.iter().collect();
     // Somebody waits for shots; nobody for a LoRA.
     ready.sort_by_key(|r| {
-        (is_learning(r.task.kind), r.task.job, rank(r.task.kind), r.task.shot, r.task.take, r.task.id)
+        let order = (r.task.shot, r.task.take, place(&r.task), r.task.id);
+        (is_learning(r.task.kind), r.task.job, rank(r.task.kind), order)
     });
     let mut idle = snapshot.workers.iter().filter(|w| !w.busy).map(|w| w.id);
     for Ready { task, reusable } in ready {
@@ -117,7 +118,15 @@ const fn rank(kind: TaskKind) -> u8 {
         TaskKind::Validate => 1,
         TaskKind::Repair => 2,
         TaskKind::Profile | TaskKind::Calibrate => 3,
-        TaskKind::Generate | TaskKind::Collect | TaskKind::Train | TaskKind::Convert | TaskKind::Prove => 4,
+        TaskKind::Generate | TaskKind::Command | TaskKind::Collect | TaskKind::Train | TaskKind::Convert | TaskKind::Prove => 4,
+    }
+}
+
+/// Commands go step by step and in the order of their parameters, so that a worker's session serves one after the other.
+const fn place(task: &Task) -> Option<(u32, u32)> {
+    match &task.spec {
+        Some(Spec::Command(spec)) => Some((spec.place, spec.index)),
+        _ => None,
     }
 }
 
