@@ -97,7 +97,7 @@ pub(crate) struct Commands {
 
 impl Default for Commands {
     fn default() -> Self {
-        Self { enabled: false, user: String::new(), scratch: "/var/tmp".into(), tasks: 10_000, paths: Vec::new() }
+        Self { enabled: false, user: String::new(), scratch: "/tmp".into(), tasks: 10_000, paths: Vec::new() }
     }
 }
 

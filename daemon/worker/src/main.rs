@@ -50,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "USER")]
     pub commands_user: Option<String>,
     /// Where commands get their working folders; every user must be able to make folders there.
-    #[arg(long, default_value = "/var/tmp", value_name = "DIR")]
+    #[arg(long, default_value = "/tmp", value_name = "DIR")]
     pub commands_scratch: PathBuf,
     /// Exit when standard input closes: the daemon that started this worker has gone.
     #[arg(long)]

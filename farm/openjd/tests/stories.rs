@@ -1,7 +1,7 @@
 //! What a template becomes, and what is said of one that becomes nothing.
 
 use greenroom_domain::{AmountRange, CommandStep, Problem};
-use greenroom_openjd::{Documents, Output, Template, parameters};
+use greenroom_openjd::{Call, Documents, Output, Script, Template, export, parameters};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -189,4 +189,38 @@ fn a_file_of_parameters_may_be_a_map_or_a_bundle() {
     let bundle = parameters("p.json", r#"{"parameterValues": [{"name": "Frames", "value": "1-10"}]}"#).unwrap();
     assert_eq!(Value::Object(bundle), json!({"Frames": "1-10"}));
     assert_eq!(parameters("p.yaml", "[1]").unwrap_err().cause, "it is no list of names and values");
+}
+
+#[test]
+fn the_example_that_people_copy_makes_ten_frames_a_task_and_a_film_of_them() {
+    let template = include_str!("../../../tests/fixtures/openjd/blender.yaml");
+    let read = read_with(template, json!({"Scene": "010.blend", "Frames": "1-25"})).unwrap();
+    let steps = read.steps(MOST).unwrap();
+    assert_eq!(steps[0].tasks, ["Frame=1-9", "Frame=10-17", "Frame=18-25"]);
+    assert_eq!((steps[1].name.as_str(), &steps[1].tasks[..]), ("Encode", &[String::new()][..]));
+    assert!(steps[1].depends_on.contains("Render") && read.notes().is_empty());
+    let three = include_str!("../../../tests/fixtures/openjd/three-steps.yaml");
+    assert_eq!(steps_of(three), ["Render", "Encode", "Check"]);
+}
+
+#[test]
+fn jobs_of_ours_are_exported_as_templates_that_are_read_again() {
+    let film = "INT. LAB - NIGHT\n\nMARA\nWho is {{there}}?\n";
+    let scripts = [
+        (Script::Film { file: "lab.fountain".into(), text: film.into() }, "Film"),
+        (Script::Film { file: "lab.fountain".into(), text: film.replace("{{", "") }, "Film"),
+        (Script::Character { name: "O'HARA".into() }, "Profile"),
+        (Script::Lora { name: "MARA".into() }, "Learn"),
+    ];
+    for (script, step) in scripts {
+        let call = Call { title: "Lab {{x}}".into(), project: "lab".into(), script };
+        let exported = export(&call).unwrap();
+        let given = if step == "Profile" { json!({"References": "faces"}) } else { json!({}) };
+        let read = read_with(&exported.template, given).unwrap_or_else(|e| panic!("{e}\n{}", exported.template));
+        assert_eq!((read.title(), read.steps(MOST).unwrap()[0].name.as_str()), ("Lab { {x}}", step));
+    }
+}
+
+fn steps_of(template: &str) -> Vec<String> {
+    steps(template, json!({})).unwrap().into_iter().map(|step| step.name).collect()
 }

@@ -231,7 +231,7 @@ impl Host {
     }
 }
 
-fn progress(voice: &'static Voice) -> Box<dyn Fn(&str, &ActionStatus) + Send + Sync> {
+fn progress(voice: &'static Voice) -> openjd_sessions::session::SessionCallbackType {
     let last = std::sync::Mutex::new(-1.0);
     Box::new(move |_, status| {
         let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
