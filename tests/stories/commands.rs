@@ -94,8 +94,9 @@ async fn chunks_run_as_one_and_the_session_stays_open_between_them() {
 async fn commands_run_as_somebody_else_with_no_secrets_around_them() {
     let farm = farm().await;
     let lab = farm.project("lab").await;
-    let script = "id -un > '{{Param.Out}}/who'\nenv | sort > '{{Param.Out}}/env'\npwd\necho 'openjd_redacted_env: KEY=hunter22'\necho \
-                  'openjd_status: using hunter22'\necho hunter22";
+    // The template must not tell the secret itself.
+    let script = "id -un > '{{Param.Out}}/who'\nenv | sort > '{{Param.Out}}/env'\nkey=hunter\nkey=\"$key\"22\n\
+                  echo \"openjd_redacted_env: KEY=$key\"\necho \"openjd_status: using $key\"\necho \"$key\"";
     let job = lab.ended(&push(&lab, &shell("", script)).await.name).await;
     let who = file(&lab, &job, "Out/who").await;
     if nix::unistd::geteuid().is_root() {
@@ -213,4 +214,70 @@ async fn a_job_is_exported_as_it_was_pushed_and_pushed_again_it_is_the_same_job(
     assert_eq!((exported.template.as_str(), exported.parameters_json.as_str()), (THREE_STEPS, r#"{"Frames":"7"}"#));
     let again = try_push(&lab, &exported.template, serde_json::from_str(&exported.parameters_json).unwrap()).await;
     assert_eq!(again.unwrap().name, pushed.name);
+}
+
+#[tokio::test]
+async fn a_template_goes_by_the_command_from_push_to_pull_and_back_out_again() {
+    let farm = farm().await;
+    farm.project("lab").await;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(at("job.yaml"), THREE_STEPS).unwrap();
+    std::fs::write(at("values.yaml"), "Frames: 4-5\n").unwrap();
+    let around =
+        "specificationVersion: environment-2023-09\nenvironment: { name: Around, variables: { LOOK: noir } }\n";
+    std::fs::write(at("around.yaml"), around).unwrap();
+    let (job, values, around) = (at("job.yaml"), at("values.yaml"), at("around.yaml"));
+    let push = ["push", "lab", &job, "--parameters", &values, "--parameter", "Frames=6", "--environment", &around];
+    let said = farm.said(&[&push[..], &["--watch"]].concat()).await;
+    assert!(said.contains("Three steps 6: done"), "{said}");
+    let pushed: serde_json::Value = serde_json::from_str(&farm.said(&[&push[..], &["--json"]].concat()).await).unwrap();
+    assert_eq!((&pushed["created"], &pushed["job"]["state"]), (&json!(false), &json!("done")));
+    let again: serde_json::Value =
+        serde_json::from_str(&farm.said(&[&push[..], &["--again", "--json"]].concat()).await).unwrap();
+    assert_eq!(again["created"], json!(true));
+    let name = pushed["job"]["name"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    farm.said(&["pull", &name, "--out", &at("out")]).await;
+    assert_eq!(std::fs::read_to_string(at("out/Film/film.txt")).unwrap(), "frame 6 noir 35mm\n");
+    assert!(std::fs::read_to_string(at("out/report.json")).unwrap().contains("\"Frame=6\""));
+    farm.said(&["export", &name, "--openjd", "--out", &at("copy.yaml")]).await;
+    assert_eq!(std::fs::read_to_string(at("copy.yaml")).unwrap(), THREE_STEPS);
+    assert_eq!(std::fs::read_to_string(at("copy.parameters.json")).unwrap(), "{\n  \"Frames\": \"6\"\n}\n");
+    assert!(std::fs::read_to_string(at("copy.environment-1.yaml")).unwrap().contains("Around"));
+    let wrong = farm.said(&["push", "lab", &job, "--parameter", "Farmes=1"]).await;
+    assert!(
+        wrong.contains("not defined in the template: Farmes") && wrong.contains("--parameter NAME=VALUE"),
+        "{wrong}"
+    );
+}
+
+#[tokio::test]
+async fn environments_are_entered_in_order_and_left_the_other_way_round() {
+    let farm = farm().await;
+    let lab = farm.project("lab").await;
+    let path = Path::new("/tmp").join(format!("greenroom-order-{}", std::process::id()));
+    let environment = |name: &str, set: &str| {
+        let line = |what: &str| {
+            format!("{{ command: sh, args: [-c, 'echo {what} {name} $WHO >> {}; {set}'] }}", path.display())
+        };
+        format!(
+            "- {{ name: {name}, script: {{ actions: {{ onEnter: {}, onExit: {} }} }} }}\n",
+            line("enter"),
+            line("exit")
+        )
+    };
+    let outer = environment("Outer", "echo openjd_env: WHO=outer");
+    let inner = environment("Inner", "echo openjd_unset_env: WHO");
+    let template =
+        shell("", "test -z \"${WHO-}\"").replace("steps:\n", &format!("jobEnvironments:\n{outer}{inner}steps:\n"));
+    let job = lab.ended(&push(&lab, &template).await.name).await;
+    assert_eq!(job.state(), State::Done, "the inner one unset it: {job:?}");
+    let order = until("the session is left", async || {
+        let order = std::fs::read_to_string(&path).ok()?;
+        (order.lines().count() == 4).then_some(order)
+    });
+    let order = order.await;
+    let order: Vec<_> = order.lines().map(str::trim).collect();
+    assert_eq!(order, ["enter Outer", "enter Inner outer", "exit Inner", "exit Outer outer"]);
+    std::fs::remove_file(path).unwrap();
 }

@@ -67,6 +67,15 @@ pub struct HostRequirements {
     pub attributes: BTreeMap<String, AttributeChoice>,
 }
 
+/// What a host has, in the words of requirements.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Host {
+    /// `amount.worker.vcpu` → 8.
+    pub amounts: BTreeMap<String, f64>,
+    /// `attr.worker.os.family` → linux.
+    pub attributes: BTreeMap<String, BTreeSet<String>>,
+}
+
 /// How much of something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AmountRange {
@@ -156,6 +165,25 @@ impl HostRequirements {
     pub fn is_empty(&self) -> bool {
         self.amounts.is_empty() && self.attributes.is_empty()
     }
+
+    /// What a host lacks, if anything. What it does not name it does not have.
+    #[must_use]
+    pub fn unmet(&self, host: &Host) -> Option<String> {
+        let amount = self.amounts.iter().find_map(|(name, range)| {
+            let (asked, has) = (range.min.unwrap_or(0.0), host.amounts.get(name).copied().unwrap_or(0.0));
+            (has < asked).then(|| format!("{name} of {asked} is asked, and it has {has}"))
+        });
+        let attribute = || {
+            self.attributes.iter().find_map(|(name, choice)| {
+                let has = host.attributes.get(name).cloned().unwrap_or_default();
+                let is = |value: &String| has.contains(&value.to_ascii_lowercase());
+                let fits = (choice.any_of.is_empty() || choice.any_of.iter().any(is)) && choice.all_of.iter().all(is);
+                let asked = || choice.any_of.iter().chain(&choice.all_of).cloned().collect::<Vec<_>>().join(", ");
+                (!fits).then(|| format!("{name} is to be {}", asked()))
+            })
+        };
+        amount.or_else(attribute)
+    }
 }
 
 impl CommandSpec {
@@ -163,5 +191,34 @@ impl CommandSpec {
     #[must_use]
     pub fn name(&self) -> String {
         if self.label.is_empty() { self.step.clone() } else { format!("{} {}", self.step, self.label) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_a_gpu_is_not_for_what_asks_for_one() {
+        let linux = BTreeSet::from(["linux".to_owned()]);
+        let host = Host {
+            amounts: [("amount.worker.vcpu".into(), 8.0)].into(),
+            attributes: [("attr.worker.os.family".into(), linux)].into(),
+        };
+        let asking = |name: &str, min| HostRequirements {
+            amounts: [(name.to_owned(), AmountRange { min: Some(min), max: None })].into(),
+            attributes: [(
+                "attr.worker.os.family".to_owned(),
+                AttributeChoice { any_of: vec!["Linux".into(), "macos".into()], all_of: vec![] },
+            )]
+            .into(),
+        };
+        assert_eq!(asking("amount.worker.vcpu", 8.0).unmet(&host), None);
+        let lacking = asking("amount.worker.gpu", 1.0).unmet(&host);
+        assert_eq!(lacking.as_deref(), Some("amount.worker.gpu of 1 is asked, and it has 0"));
+        let windows = AttributeChoice { any_of: vec!["windows".into()], all_of: vec![] };
+        let attributes = [("attr.worker.os.family".to_owned(), windows)].into();
+        let other = HostRequirements { attributes, ..HostRequirements::default() };
+        assert_eq!(other.unmet(&host).as_deref(), Some("attr.worker.os.family is to be windows"));
     }
 }

@@ -38,8 +38,8 @@ pub use calibration::{
 };
 pub use character::{Character, CharacterState, Reference, ReferenceQuality};
 pub use command::{
-    AmountRange, AttributeChoice, CommandFile, CommandPlan, CommandSource, CommandSpec, CommandStep, HostRequirements,
-    PathFormat, PathRule,
+    AmountRange, AttributeChoice, CommandFile, CommandPlan, CommandSource, CommandSpec, CommandStep, Host,
+    HostRequirements, PathFormat, PathRule,
 };
 pub use consent::{Consent, ConsentDocument};
 pub use digest::{Digest, ParseDigestError};

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::{
-    CalibrationSummary, CalibrationUsed, CameraMove, CommandFile, CommandSpec, Cosine, Decision, Digest, FaceAt, Fps, Frames, Framing, Line,
-    LoraNaming, LoraPrecision, LoraProof, LoraRecipe, LoraUsed, Prompt, ReferenceQuality, RepairSpec, Seed, ShotKey,
-    TaskKind, Verdict,
+    CalibrationSummary, CalibrationUsed, CameraMove, CommandFile, CommandSpec, Cosine, Decision, Digest, FaceAt, Fps,
+    Frames, Framing, Line, LoraNaming, LoraPrecision, LoraProof, LoraRecipe, LoraUsed, Prompt, ReferenceQuality,
+    RepairSpec, Seed, ShotKey, TaskKind, Verdict,
 };
 
 /// What a task is asked to do.

@@ -12,6 +12,9 @@ use crate::{fault, space};
 /// A template of more bytes was not written by a person.
 const LONGEST: usize = 4 << 20;
 
+/// What a template may declare.
+const EXTENSIONS: [&str; 5] = ["TASK_CHUNKING", "REDACTED_ENV_VARS", "FEATURE_BUNDLE_1", "EXPR", "WRAP_ACTIONS"];
+
 /// What a job is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Documents<'a> {
@@ -74,11 +77,11 @@ impl Template {
             openjd_model::template::parse::document_string_to_object(text, kind, &limits)
                 .map_err(|e| fault::template(file, &e))
         };
-        let template = openjd_model::decode_job_template(parse(file, documents.template)?, None, &limits)
+        let template = openjd_model::decode_job_template(parse(file, documents.template)?, Some(&EXTENSIONS), &limits)
             .map_err(|e| fault::template(file, &e))?;
         let mut around = Vec::new();
         for (file, text) in documents.environments {
-            let read = openjd_model::decode_environment_template(parse(file, text)?, None);
+            let read = openjd_model::decode_environment_template(parse(file, text)?, Some(&EXTENSIONS));
             around.push(read.map_err(|e| fault::template(file, &e))?);
         }
         let (values, paths) = fill(&documents, &template, &around)?;

@@ -118,7 +118,12 @@ const fn rank(kind: TaskKind) -> u8 {
         TaskKind::Validate => 1,
         TaskKind::Repair => 2,
         TaskKind::Profile | TaskKind::Calibrate => 3,
-        TaskKind::Generate | TaskKind::Command | TaskKind::Collect | TaskKind::Train | TaskKind::Convert | TaskKind::Prove => 4,
+        TaskKind::Generate
+        | TaskKind::Command
+        | TaskKind::Collect
+        | TaskKind::Train
+        | TaskKind::Convert
+        | TaskKind::Prove => 4,
     }
 }
 

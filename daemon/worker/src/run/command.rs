@@ -2,7 +2,11 @@
 
 use greenroom_domain::{CommandFile, CommandPlan, CommandSpec, Problem, ProblemKind, TaskOutput};
 use greenroom_openjd::session::wire::{Ended, Header, Opening, Order, Said};
-use std::{ops::ControlFlow, path::Path, time::Duration};
+use std::{
+    ops::ControlFlow,
+    path::{Component, Path},
+    time::Duration,
+};
 
 use super::{Bench, Progress};
 use crate::{
@@ -11,10 +15,13 @@ use crate::{
     session::{Heard, Session},
 };
 
+mod host;
 mod log;
 
 /// A plan, a template or a list of more bytes was not written by the daemon.
 const PLAN_LIMIT: u64 = 256 << 20;
+/// Files that one task may leave; the session keeps to it too.
+const MOST_FILES: usize = 10_000;
 /// The session is listened to for so long before the daemon is told how far it is.
 const TICK: Duration = Duration::from_millis(100);
 /// The daemon hears at least so often.
@@ -82,6 +89,7 @@ impl Running {
                 Some(Heard::Said(Said::Progress { fraction })) => self.said.0 = fraction,
                 Some(Heard::Said(Said::Status { text })) => self.said.1 = text,
                 Some(Heard::File(Header { path, bytes, executable }, file)) => {
+                    check(&path, self.files.len())?;
                     let digest = bench.keep(&file)?;
                     self.files.push(CommandFile { path, digest, bytes, executable });
                 }
@@ -112,6 +120,16 @@ impl Running {
     }
 }
 
+/// The session is as little to be trusted as what ran in it.
+fn check(path: &str, files: usize) -> Result<(), Problem> {
+    let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+    if plain && !path.is_empty() && files < MOST_FILES {
+        return Ok(());
+    }
+    let cause = if plain { "it left too many files" } else { "it left a file outside of its folders" };
+    Err(Problem::new(ProblemKind::Denied, "take files", path, cause, "look at what the template runs"))
+}
+
 /// A session for the tasks of one step, with what the steps before it left.
 fn open(bench: &mut Bench, spec: &CommandSpec, key: (String, String), scratch: &Path) -> Result<Session, Fault> {
     let Some(commands) = bench.commands.clone() else {
@@ -125,6 +143,11 @@ fn open(bench: &mut Bench, spec: &CommandSpec, key: (String, String), scratch: &
         )
         .into());
     };
+    if let Some(lacking) = spec.requires.unmet(&host::of_this_machine(&commands.scratch)) {
+        let remedy = "start a worker on a machine that has it, or ask for less";
+        let cause = format!("this machine is not what the step asks for: {lacking}");
+        return Err(Fault::for_now(Problem::new(ProblemKind::Unavailable, "run command", spec.name(), cause, remedy)));
+    }
     let text = |digest| -> Result<String, Fault> {
         let bytes = bench.runtime.block_on(bench.artifacts.get_bytes(digest, PLAN_LIMIT))?;
         String::from_utf8(bytes.into()).map_err(|e| unreadable(spec, &e).into())
