@@ -105,7 +105,7 @@ fn film(file: &str, text: &str) -> Parts {
     let output = json!({"name": "OutputDir", "type": "PATH", "objectType": "DIRECTORY", "dataFlow": "OUT",
         "default": "film", "description": "Where episode, clips and report go"});
     let extension = if file.to_ascii_lowercase().ends_with(".toml") { "toml" } else { "fountain" };
-    let plain = !text.contains("{{");
+    let plain = !text.contains("{{") && !text.contains("}}");
     let (data, read) = if plain {
         (text.to_owned(), "cp \"$3\"")
     } else {
@@ -130,7 +130,7 @@ fn name(title: &str) -> String {
 
 /// Text in which nothing is a reference.
 fn literal(text: &str) -> String {
-    text.replace("{{", "{ {")
+    text.replace("{{", "{ {").replace("}}", "} }")
 }
 
 /// One word of a shell.

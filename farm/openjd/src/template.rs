@@ -37,8 +37,11 @@ pub struct Documents<'a> {
 pub struct Template {
     pub(crate) file: String,
     pub(crate) job: job::Job,
+    #[cfg_attr(not(feature = "session"), expect(dead_code, reason = "sessions alone use it"))]
     pub(crate) values: JobParameterValues,
+    #[cfg_attr(not(feature = "session"), expect(dead_code, reason = "sessions alone use it"))]
     pub(crate) environments: Vec<job::Environment>,
+    #[cfg_attr(not(feature = "session"), expect(dead_code, reason = "sessions alone use it"))]
     pub(crate) profile: ModelProfile,
     pub(crate) paths: Vec<Path>,
 }
@@ -47,6 +50,7 @@ pub struct Template {
 #[derive(Clone, Debug)]
 pub(crate) struct Path {
     pub(crate) name: String,
+    #[cfg_attr(not(feature = "session"), expect(dead_code, reason = "sessions alone use it"))]
     pub(crate) value: String,
     pub(crate) output: Option<Output>,
 }

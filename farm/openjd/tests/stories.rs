@@ -71,10 +71,9 @@ fn a_product_runs_over_all_and_brackets_go_in_step() {
 fn a_combination_that_leaves_one_out_or_does_not_match_is_refused() {
     assert!(cause(&job("", &space(&format!("[{A}, {B}]"), "A"), "")).contains('B'));
     let uneven = format!("[{A}, {{ name: B, type: INT, range: '1-3' }}]");
-    assert!(
-        cause(&job("", &space(&uneven, "(A, B)"), "")).to_lowercase().contains("length"),
-        "{}",
-        cause(&job("", &space(&uneven, "(A, B)"), ""))
+    assert_eq!(
+        cause(&job("", &space(&uneven, "(A, B)"), "")),
+        "Associative combination: all members must have the same number of values, got 2 and 3"
     );
 }
 
@@ -139,7 +138,7 @@ fn steps_come_after_those_that_they_depend_on() {
         "steps[2].dependencies[0]: dependency 'Nowhere' not found"
     );
     let circle = cause(&job("", "", &more.replace("Render", "Encode")));
-    assert_eq!(circle, "steps: dependency cycle detected involving: Encode, Report");
+    assert_eq!(circle, "step dependencies contain a cycle");
 }
 
 #[test]
@@ -188,7 +187,10 @@ fn a_file_of_parameters_may_be_a_map_or_a_bundle() {
     );
     let bundle = parameters("p.json", r#"{"parameterValues": [{"name": "Frames", "value": "1-10"}]}"#).unwrap();
     assert_eq!(Value::Object(bundle), json!({"Frames": "1-10"}));
-    assert_eq!(parameters("p.yaml", "[1]").unwrap_err().cause, "it is no list of names and values");
+    assert_eq!(
+        parameters("p.yaml", "[1]").unwrap_err().cause,
+        "The document is not a valid Yaml document consisting of key-value pairs"
+    );
 }
 
 #[test]
@@ -208,7 +210,7 @@ fn jobs_of_ours_are_exported_as_templates_that_are_read_again() {
     let film = "INT. LAB - NIGHT\n\nMARA\nWho is {{there}}?\n";
     let scripts = [
         (Script::Film { file: "lab.fountain".into(), text: film.into() }, "Film"),
-        (Script::Film { file: "lab.fountain".into(), text: film.replace("{{", "") }, "Film"),
+        (Script::Film { file: "lab.fountain".into(), text: film.replace("{{", "").replace("}}", "") }, "Film"),
         (Script::Character { name: "O'HARA".into() }, "Profile"),
         (Script::Lora { name: "MARA".into() }, "Learn"),
     ];
@@ -217,7 +219,7 @@ fn jobs_of_ours_are_exported_as_templates_that_are_read_again() {
         let exported = export(&call).unwrap();
         let given = if step == "Profile" { json!({"References": "faces"}) } else { json!({}) };
         let read = read_with(&exported.template, given).unwrap_or_else(|e| panic!("{e}\n{}", exported.template));
-        assert_eq!((read.title(), read.steps(MOST).unwrap()[0].name.as_str()), ("Lab { {x}}", step));
+        assert_eq!((read.title(), read.steps(MOST).unwrap()[0].name.as_str()), ("Lab { {x} }", step));
     }
 }
 
