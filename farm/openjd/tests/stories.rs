@@ -1,4 +1,9 @@
 //! What a template becomes, and what is said of one that becomes nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "a story may fail where it stands, and reads better with its values in place"
+)]
 
 use greenroom_domain::{AmountRange, CommandStep, Problem};
 use greenroom_openjd::{Call, Documents, Output, Script, Template, export, parameters};

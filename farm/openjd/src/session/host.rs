@@ -1,7 +1,7 @@
 //! The session's process: opens the working folder, enters environments, runs tasks one after the other, and cleans up.
 
 use openjd_model::job;
-use openjd_sessions::{ActionState, ActionStatus, PathFormat, PathMappingRule, Session, SessionConfig};
+use openjd_sessions::{ActionState, PathFormat, PathMappingRule, Session, SessionConfig};
 use std::{
     cell::Cell,
     io::{self, BufRead},
