@@ -159,7 +159,7 @@ async fn a_step_that_fails_ends_the_job_with_its_last_words() {
     let template = shell("", "echo reading scene\necho 'openjd_fail: no camera in the scene'\necho bye\nexit 3");
     let job = lab.ended(&push(&lab, &template).await.name).await;
     assert_eq!((job.state(), job.tasks[0].attempts), (State::Failed, 3), "another machine may do better");
-    let problem = job.problem.clone().unwrap();
+    let problem = job.problem.unwrap();
     assert_eq!(
         problem.cause,
         "exit code 3: no camera in the scene; it said last: reading scene | openjd_fail: no camera in the scene | bye"
