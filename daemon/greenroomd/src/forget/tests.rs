@@ -37,6 +37,7 @@ async fn farm(folder: &Path) -> Farm {
         artifacts: ArtifactStore::local(folder.join("artifacts")).unwrap(),
         pack,
         pack_digest,
+        commands: Default::default(),
         workers: Workers::default(),
         work: Notify::new(),
         committed: watch::Sender::new(EventSeq(0)),
