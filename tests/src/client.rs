@@ -83,6 +83,17 @@ impl Client {
         digest
     }
 
+    /// Downloads an artifact.
+    pub async fn download(&self, digest: &str) -> Vec<u8> {
+        let request = v1::ReadArtifactRequest { digest: digest.to_owned() };
+        let mut chunks = self.artifacts().read_artifact(request).await.unwrap().into_inner();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.message().await.unwrap() {
+            bytes.extend(chunk.data);
+        }
+        bytes
+    }
+
     /// The daemon's version, or why it does not tell.
     pub async fn version(&self) -> Result<String, Problem> {
         let farm = self.farm().get_farm(v1::GetFarmRequest {}).await;

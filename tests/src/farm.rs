@@ -26,11 +26,13 @@ pub struct Options {
     pub artifacts: Option<String>,
     /// Further environment variables of the daemon.
     pub environment: Vec<(String, String)>,
+    /// Whether commands run, and with which lines more below [commands].
+    pub commands: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pack: None, workers: 1, artifacts: None, environment: vec![] }
+        Self { pack: None, workers: 1, artifacts: None, environment: vec![], commands: None }
     }
 }
 
@@ -181,7 +183,15 @@ impl Drop for Farm {
 async fn spawn(state: &Path, options: &Options) -> (Child, Client) {
     let programs = Programs::find();
     let file = fs::File::options().create(true).append(true).open(log(state)).unwrap();
+    let config = state.join("greenroomd.toml");
+    let lines = options
+        .commands
+        .as_ref()
+        .map(|more| format!("[commands]\nenabled = true\nuser = \"{}\"\n{more}\n", other_user()));
+    fs::write(&config, lines.unwrap_or_default()).unwrap();
     let mut daemon = Command::new(programs.path("greenroomd"))
+        .arg("--config")
+        .arg(config)
         .arg("--state")
         .arg(state)
         .arg("--pack")
@@ -215,6 +225,14 @@ async fn until_attached(client: &Client, workers: u32, ready: impl Fn(&v1::Worke
         (farm.workers.len() == workers as usize && farm.workers.iter().all(&ready)).then_some(())
     })
     .await;
+}
+
+/// Whom commands run as: somebody without rights where that can be chosen.
+fn other_user() -> String {
+    if nix::unistd::geteuid().is_root() {
+        return "nobody".into();
+    }
+    nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name
 }
 
 fn log(state: &Path) -> PathBuf {

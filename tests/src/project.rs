@@ -46,6 +46,18 @@ impl Project {
         Self { client, name }
     }
 
+    /// Its connection.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// `projects/lab`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The same project by another connection, after the daemon was started again.
     #[must_use]
     pub fn reached_by(&self, client: &Client) -> Self {

@@ -7,6 +7,7 @@
 
 mod buckets;
 mod calibrations;
+mod commands;
 mod consent;
 mod crashes;
 mod filming;

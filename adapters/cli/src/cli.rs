@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 use crate::command::{
-    cancel, character, completions, config as config_command, job, jobs, limits, lora, node, nodes, pack, policy,
+    cancel, character, completions, config as config_command, export, job, jobs, limits, lora, node, nodes, pack, policy,
     project, pull, push, queue, report, run, status, watch, why,
 };
 
@@ -57,6 +57,7 @@ pub(crate) enum Command {
     Limits(limits::Limits),
     Policy(policy::Policy),
     Pull(pull::Pull),
+    Export(export::Export),
     Report(report::Report),
     Status(status::Status),
     Pack(pack::Pack),

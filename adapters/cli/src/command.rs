@@ -4,6 +4,7 @@ pub(crate) mod cancel;
 pub(crate) mod character;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod export;
 pub(crate) mod job;
 pub(crate) mod jobs;
 mod learn;
@@ -23,7 +24,7 @@ pub(crate) mod status;
 pub(crate) mod watch;
 pub(crate) mod why;
 
-mod steps;
+pub(crate) mod steps;
 
 use greenroom_domain::{Problem, ProblemKind};
 
@@ -104,6 +105,7 @@ async fn dispatch(command: &Command, context: &Context) -> Ended {
         Command::Limits(command) => command.run(context).await,
         Command::Policy(command) => command.run(context).await,
         Command::Pull(command) => command.run(context).await,
+        Command::Export(command) => command.run(context).await,
         Command::Report(command) => command.run(context).await,
         Command::Status(command) => command.run(context).await,
         Command::Lora(command) => command.run(context).await,

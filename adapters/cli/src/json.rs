@@ -321,6 +321,8 @@ fn task(task: &v1::Task) -> Value {
         "state": task.state,
         "note": task.note,
         "attempts": task.attempts,
+        "step": text(&task.step),
+        "label": text(&task.label),
     })
 }
 

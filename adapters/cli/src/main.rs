@@ -22,6 +22,7 @@ mod progress;
 mod settings;
 mod shot_file;
 mod summary;
+mod template;
 mod upload;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A job as it is being done: events in, a view out. Pure; bars and lines are made of it elsewhere.
 
 mod pace;
+mod steps;
 
 use greenroom_domain::{ShotKey, Timestamp};
 use greenroom_proto::v1::{self, event::Body, job::State, watch_job_response::Update};
@@ -116,7 +117,9 @@ impl Progress {
         shots.sort_by_key(|shot| shot.parse::<ShotKey>().ok());
         shots.dedup();
         let rest = self.nodes.iter().filter(|node| node.task.shot.is_empty() && node.task.kind != "breakdown");
-        shots.into_iter().map(|shot| self.shot(shot)).chain(rest.map(Node::row)).collect()
+        let (steps, rest): (Vec<_>, Vec<_>) = rest.partition(|node| !node.task.step.is_empty());
+        let shots = shots.into_iter().map(|shot| self.shot(shot));
+        shots.chain(steps::rows(&steps)).chain(rest.into_iter().map(Node::row)).collect()
     }
 
     /// Shots that passed, and all shots.
@@ -232,6 +235,7 @@ impl Node {
             ("leased", "validate") => "checking faces".to_owned(),
             ("leased", "profile") => "looking at the references".to_owned(),
             ("leased", "calibrate") => "comparing with strangers".to_owned(),
+            ("leased", "command") => "running".to_owned(),
             ("leased", "assemble") => "cutting clips together".to_owned(),
             (state, _) => state.to_owned(),
         }

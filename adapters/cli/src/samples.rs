@@ -12,6 +12,7 @@ pub(crate) fn task(uid: &str, kind: &str, shot: &str, take: u32, state: &str, no
         state: state.into(),
         note: note.into(),
         attempts: u64::from(state != "waiting" && state != "ready"),
+        ..v1::Task::default()
     }
 }
 

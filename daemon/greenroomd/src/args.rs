@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use greenroom_artifacts::Place;
-use greenroom_domain::Problem;
+use greenroom_domain::{PathRule, Problem};
 use serde::Deserialize;
 use std::{
     fmt,
@@ -107,6 +107,7 @@ struct File {
     ledger: LedgerSection,
     workers: WorkersSection,
     models: ModelsSection,
+    commands: Commands,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -139,6 +140,45 @@ struct ModelsSection {
     onnxruntime: Option<PathBuf>,
 }
 
+/// Jobs of plain commands.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Commands {
+    /// Whether the farm takes them.
+    pub enabled: bool,
+    /// As which user they run.
+    pub user: String,
+    /// Where they get their working folders.
+    pub scratch: PathBuf,
+    /// The most tasks that one job may have.
+    pub tasks: u64,
+    /// How paths of the machines that push are found on the workers.
+    pub paths: Vec<PathRule>,
+}
+
+impl Default for Commands {
+    fn default() -> Self {
+        Self { enabled: false, user: String::new(), scratch: "/tmp".into(), tasks: 10_000, paths: Vec::new() }
+    }
+}
+
+impl Commands {
+    fn check(self) -> Result<Self, Problem> {
+        let refuse =
+            |cause: &str, remedy: &str| Err(Problem::invalid("read configuration", "[commands]", cause, remedy));
+        match self.user.as_str() {
+            "" if self.enabled => {
+                refuse("commands are enabled and no user is named", "write user = \"NAME\", a user without rights")
+            }
+            "root" | "0" => refuse("commands never run as root", "write user = \"NAME\", a user without rights"),
+            _ if self.paths.iter().any(|rule| rule.from.is_empty() || rule.to.is_empty()) => {
+                refuse("a rule of paths has an empty side", "write paths = [{ from = \"/there\", to = \"/here\" }]")
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
 /// What is in force.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -152,6 +192,7 @@ pub(crate) struct Config {
     pub workers: u32,
     pub threads: u32,
     pub worker: PathBuf,
+    pub commands: Commands,
     pub until_stdin_closes: bool,
 }
 
@@ -217,6 +258,7 @@ impl Config {
                 .worker
                 .or(file.workers.program)
                 .unwrap_or_else(|| own_program.with_file_name("greenroom-worker")),
+            commands: file.commands.check()?,
             until_stdin_closes: args.until_stdin_closes,
         })
     }

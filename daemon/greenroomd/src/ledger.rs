@@ -12,7 +12,7 @@ use greenroom_store::{Batch, Expected, StoreError};
 use std::collections::{BTreeMap, btree_map::Entry};
 use thiserror::Error;
 
-use crate::{book, clock, farm::Farm, learn, push};
+use crate::{book, clock, command, farm::Farm, learn, push};
 
 pub(crate) use group::Wish;
 
@@ -203,6 +203,7 @@ impl Farm {
             Some(TaskKind::Collect | TaskKind::Convert) => {
                 Some(Plan::Lora(Box::new(learn::load_plan(self, &job).await?)))
             }
+            Some(TaskKind::Command) => Some(Plan::Command(Box::new(command::load_plan(self, &job).await?))),
             _ => None,
         };
         Ok(Work::new(job, plan, tasks))
@@ -304,11 +305,17 @@ pub(crate) const fn event(job: &Job, now: Timestamp, body: EventBody) -> Event {
 
 /// A task's state as an event.
 pub(crate) fn task_event(task: &Task) -> EventBody {
+    let (step, label) = match &task.spec {
+        Some(Spec::Command(spec)) => (Some(spec.step.clone()), Some(spec.label.clone())),
+        _ => (None, None),
+    };
     EventBody::TaskChanged {
         task: task.id,
         kind: task.kind,
         shot: task.shot,
         take: task.take,
+        step,
+        label,
         state: task.state.name().to_owned(),
         note: note(task),
     }

@@ -5,6 +5,7 @@ mod args;
 mod auth;
 mod book;
 mod clock;
+mod command;
 mod dispatch;
 mod farm;
 mod forget;

@@ -63,6 +63,7 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
         artifacts,
         pack,
         pack_digest,
+        commands: config.commands.clone(),
         workers: Workers::default(),
         work: Notify::new(),
         committed: watch::Sender::new(last),

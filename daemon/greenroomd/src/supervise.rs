@@ -74,5 +74,9 @@ fn command(config: &Config, address: &str) -> Command {
     if let Some(library) = &config.onnxruntime {
         command.arg("--onnxruntime").arg(library);
     }
+    if config.commands.enabled {
+        command.arg("--commands-user").arg(&config.commands.user);
+        command.arg("--commands-scratch").arg(&config.commands.scratch);
+    }
     command
 }

@@ -9,6 +9,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
     },
     time::Duration,
 };
@@ -25,11 +26,13 @@ use crate::{
     fault::Fault,
     models::Models,
     offer,
-    run::{self, Bench, Preview},
+    run::{self, Bench, Commands, Preview},
 };
 
 /// The daemon is tried so often before the worker gives up; whoever started it starts another one.
 const TRIES: u32 = 20;
+/// A session of commands waits so long for the next task of its step.
+const WARM: Duration = Duration::from_secs(5);
 /// Time between tries.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -70,7 +73,9 @@ pub(crate) async fn work(args: Args) -> Result<(), Problem> {
     let answer = client.attach(UnboundedReceiverStream::new(words)).await.map_err(|e| away(e.message().to_owned()))?;
     let mut inbox = answer.into_inner();
     let preview = Preview::default();
-    let bench = Bench { models, artifacts, runtime: Handle::current(), scratch: args.scratch.clone(), preview };
+    let commands = args.commands_user.clone().map(|user| Commands { user, scratch: args.commands_scratch.clone() });
+    let (scratch, runtime) = (args.scratch.clone(), Handle::current());
+    let bench = Bench { models, artifacts, runtime, scratch, preview, commands, session: None };
     let jobs = Jobs::start(bench, say.clone());
 
     let mut heartbeat = tokio::time::interval(Duration::from_secs(2));
@@ -100,15 +105,15 @@ const STOP_TASK: u8 = 2;
 
 /// The thread that computes, and the task that it has.
 struct Jobs {
-    assignments: std::sync::mpsc::Sender<(wire::Assignment, Arc<AtomicU8>)>,
+    assignments: std::sync::mpsc::Sender<Next>,
     current: std::sync::Mutex<Option<(String, u64, Arc<AtomicU8>)>>,
 }
 
 impl Jobs {
     fn start(mut bench: Bench, say: UnboundedSender<wire::AttachRequest>) -> Self {
-        let (assignments, queue) = std::sync::mpsc::channel::<(wire::Assignment, Arc<AtomicU8>)>();
+        let (assignments, queue) = std::sync::mpsc::channel::<Next>();
         std::thread::spawn(move || {
-            for (assignment, stop) in queue {
+            while let Some((assignment, stop)) = next(&mut bench, &queue) {
                 let outcome = perform(&mut bench, &assignment, &stop, &say);
                 let paused = stop.load(Ordering::Relaxed) == PAUSE_TASK;
                 let result = match outcome {
@@ -142,6 +147,20 @@ impl Jobs {
         }
     }
 }
+
+/// The next assignment; a session that none comes for is ended meanwhile.
+fn next(bench: &mut Bench, queue: &Receiver<Next>) -> Option<Next> {
+    if bench.session.is_some() {
+        match queue.recv_timeout(WARM) {
+            Ok(next) => return Some(next),
+            Err(RecvTimeoutError::Timeout) => run::end_session(bench),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    queue.recv().ok()
+}
+
+type Next = (wire::Assignment, Arc<AtomicU8>);
 
 /// Runs one assignment. A panic in a model or codec fails the task, not the worker.
 fn perform(

@@ -8,6 +8,7 @@ mod inspect;
 mod models;
 mod offer;
 mod run;
+mod session;
 
 use clap::Parser;
 use greenroom_artifacts::Place;
@@ -55,6 +56,12 @@ pub(crate) struct Args {
     /// Memory of the device, MiB, where it is not what the machine says.
     #[arg(long, env = "GREENROOM_MEMORY_MIB", value_name = "N")]
     pub memory_mib: Option<u64>,
+    /// Run commands of job templates, as this user; without it they are refused.
+    #[arg(long, value_name = "USER")]
+    pub commands_user: Option<String>,
+    /// Where commands get their working folders; every user must be able to make folders there.
+    #[arg(long, default_value = "/tmp", value_name = "DIR")]
+    pub commands_scratch: PathBuf,
     /// Exit when standard input closes: the daemon that started this worker has gone.
     #[arg(long)]
     pub until_stdin_closes: bool,
@@ -82,6 +89,9 @@ fn main() -> ExitCode {
     let first = std::env::args_os().nth(1);
     if first.is_some_and(|first| first == "inspect") {
         return inspect::Inspect::parse_from(std::env::args_os().skip(1)).run();
+    }
+    if std::env::args_os().nth(1).is_some_and(|first| first == "session") {
+        return session::serve();
     }
     let args = Args::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("GREENROOM_LOG");

@@ -71,6 +71,10 @@ impl TaskOutput {
                 verdict.looks.strip.iter().map(|strip| (ArtifactKind::Strip, *strip)).collect()
             }
             Self::Forgotten => vec![],
+            Self::Command { files, log, timings: _ } => {
+                let files = files.iter().map(|file| (ArtifactKind::CommandFile, file.digest));
+                files.chain([(ArtifactKind::Log, *log)]).collect()
+            }
             Self::Episode { episode, clips, contact_sheet, duration: _, timings: _ } => {
                 let whole = [(ArtifactKind::Episode, *episode), (ArtifactKind::ContactSheet, *contact_sheet)];
                 whole.into_iter().chain(clips.iter().map(|c| (ArtifactKind::Clip, c.video))).collect()

@@ -74,6 +74,12 @@ pub enum EventBody {
         shot: Option<ShotKey>,
         /// Which take of it.
         take: Option<u32>,
+        /// Of a command: its step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<String>,
+        /// Of a command: its parameters, `Frame=3`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<String>,
         /// `waiting`, `ready`, `leased`, `done`, `failed`, `cancelled`.
         state: String,
         /// A sentence where there is something to say: the verdict, the problem, `reused`.

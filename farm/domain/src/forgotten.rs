@@ -106,6 +106,10 @@ pub enum ArtifactKind {
     ContactSheet,
     /// Frames of a take with the faces that were found in them.
     Strip,
+    /// What a command left behind.
+    CommandFile,
+    /// What a command said.
+    Log,
     /// Any other artifact that names one of these.
     Record,
 }
@@ -130,6 +134,8 @@ impl ArtifactKind {
             Self::Episode => "episode",
             Self::ContactSheet => "contact_sheet",
             Self::Strip => "strip",
+            Self::CommandFile => "command_file",
+            Self::Log => "log",
             Self::Record => "record",
         }
     }

@@ -7,6 +7,7 @@ mod anchor;
 mod belongings;
 mod calibration;
 mod character;
+mod command;
 mod consent;
 mod digest;
 mod event;
@@ -40,6 +41,10 @@ pub use calibration::{
     FEWEST_REFERENCES,
 };
 pub use character::{Character, CharacterState, Reference, ReferenceQuality};
+pub use command::{
+    AmountRange, AttributeChoice, CommandFile, CommandPlan, CommandSource, CommandSpec, CommandStep, Host,
+    HostRequirements, PathFormat, PathRule,
+};
 pub use consent::{Consent, ConsentDocument};
 pub use digest::{Digest, ParseDigestError};
 pub use event::{Event, EventBody, EventSeq};

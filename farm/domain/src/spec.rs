@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::{
-    CalibrationSummary, CalibrationUsed, CameraMove, Cosine, Decision, Digest, FaceAt, Fps, Frames, Framing, Line,
-    LoraNaming, LoraPrecision, LoraProof, LoraRecipe, LoraUsed, Prompt, ReferenceQuality, RepairSpec, Seed, ShotKey,
-    TaskKind, Verdict,
+    CalibrationSummary, CalibrationUsed, CameraMove, CommandFile, CommandSpec, Cosine, Decision, Digest, FaceAt, Fps,
+    Frames, Framing, Line, LoraNaming, LoraPrecision, LoraProof, LoraRecipe, LoraUsed, Prompt, ReferenceQuality,
+    RepairSpec, Seed, ShotKey, TaskKind, Verdict,
 };
 
 /// What a task is asked to do.
@@ -39,6 +39,8 @@ pub enum Spec {
     Convert(ConvertSpec),
     /// LoRA → what it brings.
     Prove(ProveSpec),
+    /// A template's step with one set of parameters → files.
+    Command(CommandSpec),
 }
 
 impl Spec {
@@ -57,6 +59,7 @@ impl Spec {
             Self::Train(_) => TaskKind::Train,
             Self::Convert(_) => TaskKind::Convert,
             Self::Prove(_) => TaskKind::Prove,
+            Self::Command(_) => TaskKind::Command,
         }
     }
 
@@ -432,6 +435,15 @@ pub enum TaskOutput {
         proof: LoraProof,
         /// Pictures without it and with it (PNG).
         sheet: Digest,
+        /// Seconds spent by stage, for the report.
+        timings: BTreeMap<String, f64>,
+    },
+    /// Of a command task.
+    Command {
+        /// What it left in its output folders.
+        files: Vec<CommandFile>,
+        /// What it said (text), with secrets blanked out.
+        log: Digest,
         /// Seconds spent by stage, for the report.
         timings: BTreeMap<String, f64>,
     },

@@ -32,6 +32,8 @@ pub enum TaskKind {
     Convert,
     /// LoRA → what it brings.
     Prove,
+    /// A template's step with one set of parameters → files.
+    Command,
 }
 
 impl fmt::Display for TaskKind {
@@ -48,6 +50,7 @@ impl fmt::Display for TaskKind {
             Self::Train => "train",
             Self::Convert => "convert",
             Self::Prove => "prove",
+            Self::Command => "command",
         })
     }
 }

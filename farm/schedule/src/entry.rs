@@ -1,7 +1,7 @@
 //! What the scheduler is told of a task: where it stands and what it needs, never its spec.
 
 use greenroom_domain::{
-    JobId, LeaseEpoch, Needs, ShotKey, Spec, Task, TaskId, TaskKind, TaskState, Timestamp, WorkerId,
+    HostRequirements, JobId, LeaseEpoch, Needs, ShotKey, Spec, Task, TaskId, TaskKind, TaskState, Timestamp, WorkerId,
 };
 
 /// A task as the scheduler sees it.
@@ -15,7 +15,7 @@ pub struct Entry {
     pub kind: TaskKind,
     /// For which shot.
     pub shot: Option<ShotKey>,
-    /// Which take of it.
+    /// Which take of it; of a command its place, so that a worker's session serves one after the other.
     pub take: Option<u32>,
     /// What its spec needs; a policy may ask for more.
     pub needs: Needs,
@@ -68,7 +68,7 @@ impl From<&Task> for Entry {
             job: task.job,
             kind: task.kind,
             shot: task.shot,
-            take: task.take,
+            take: task.take.or_else(|| place(task.spec.as_ref()?)),
             needs: task.spec.as_ref().map(needs).unwrap_or_default(),
             failures: task.failures,
             stand,
@@ -90,9 +90,26 @@ fn needs(spec: &Spec) -> Needs {
         Spec::Validate(spec) => vec![faces(spec.pack)],
         Spec::Profile(spec) => vec![faces(spec.pack)],
         Spec::Collect(spec) => vec![faces(spec.pack)],
+        Spec::Command(spec) => return required(&spec.requires),
         Spec::Calibrate(_) | Spec::Convert(_) | Spec::Assemble(_) | Spec::Breakdown { .. } => vec![],
     };
     Needs { warm: warm.into_iter().collect(), ..Needs::default() }
+}
+
+/// Where a command stands in its job: by step, then in the order of parameters. A step has fewer than 2²⁰ tasks.
+const fn place(spec: &Spec) -> Option<u32> {
+    match spec {
+        Spec::Command(spec) => Some((spec.place << 20).saturating_add(spec.index)),
+        _ => None,
+    }
+}
+
+/// What a job template asks of a host, as far as workers tell of it; the worker itself looks at the rest.
+fn required(requires: &HostRequirements) -> Needs {
+    let least = |name: &str| requires.amounts.get(name).and_then(|amount| amount.min).unwrap_or(0.0).ceil() as u64;
+    let card = u64::from(least("amount.worker.gpu") > 0);
+    let threads = u32::try_from(least("amount.worker.vcpu")).unwrap_or(u32::MAX);
+    Needs { vram_mib: least("amount.worker.gpu.memory").max(card), threads, ..Needs::default() }
 }
 
 fn faces(pack: greenroom_domain::Digest) -> String {
@@ -121,6 +138,11 @@ pub(crate) const fn rank(kind: TaskKind) -> u8 {
         TaskKind::Validate => 1,
         TaskKind::Repair => 2,
         TaskKind::Profile | TaskKind::Calibrate => 3,
-        TaskKind::Generate | TaskKind::Collect | TaskKind::Train | TaskKind::Convert | TaskKind::Prove => 4,
+        TaskKind::Generate
+        | TaskKind::Command
+        | TaskKind::Collect
+        | TaskKind::Train
+        | TaskKind::Convert
+        | TaskKind::Prove => 4,
     }
 }

@@ -4,6 +4,7 @@
 
 mod book;
 mod calibrate;
+mod command;
 mod compile;
 mod entry;
 mod lora;
@@ -16,6 +17,7 @@ mod why;
 
 pub use book::Book;
 pub use calibrate::{calibrated, due_calibrations};
+pub use command::{command_tasks, gathered};
 pub use compile::{ScriptPlan, compile_calibrate, compile_profile, compile_script};
 pub use entry::{Entry, Stand};
 pub use lora::{Becomes, LoraFrom, LoraPlan, compile_lora, deployed, trained, worth_training_on};

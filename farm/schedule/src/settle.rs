@@ -1,12 +1,12 @@
 //! What follows when something of a job has ended: tasks that may start, takes that are tried again, the job's end.
 
 use greenroom_domain::{
-    AssembleShot, AssembleSpec, Job, JobState, Pixels, Shot, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState,
-    Timestamp, ValidateSpec, Verdict,
+    AssembleShot, AssembleSpec, CommandPlan, Job, JobState, Pixels, Shot, Spec, Task, TaskId, TaskKind, TaskOutput,
+    TaskState, Timestamp, ValidateSpec, Verdict,
 };
 use std::collections::BTreeMap;
 
-use crate::{LoraPlan, Remedy, ScriptPlan, best_take, lora, retry, takes};
+use crate::{LoraPlan, Remedy, ScriptPlan, best_take, command, lora, retry, takes};
 
 /// Changes that follow. Empty where nothing does: settling twice changes nothing twice.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +26,8 @@ pub enum Plan {
     Script(Box<ScriptPlan>),
     /// A character's next LoRA.
     Lora(Box<LoraPlan>),
+    /// Plain commands.
+    Command(Box<CommandPlan>),
 }
 
 /// Looks at all tasks of a job and says what follows. `plan` is none where nothing does (profiles).
@@ -52,6 +54,9 @@ pub fn settle(
         unlock_validations(plan, tasks, now, &mut next);
         try_again(plan, job, tasks, now, new_id, &mut next);
         unlock_assembly(plan, tasks, now, &mut next);
+    }
+    if let Some(Plan::Command(plan)) = plan {
+        next.insert = command::command_tasks(plan, job.request, tasks, job.id, now, new_id);
     }
     if !tasks.iter().all(|t| t.state.is_final()) {
         return next;

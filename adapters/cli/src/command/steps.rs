@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Sends those files that the farm lacks.
-pub(super) async fn send(farm: &Farm, output: &Output, files: &[LocalFile]) -> Result<(), Problem> {
+pub(crate) async fn send(farm: &Farm, output: &Output, files: &[LocalFile]) -> Result<(), Problem> {
     let missing = upload::missing(farm, files).await?;
     if missing.is_empty() {
         return Ok(());
@@ -160,7 +160,7 @@ pub(super) async fn report(farm: &Farm, name: &str) -> Result<v1::Report, Proble
 }
 
 /// The farm lacks what was just sent.
-fn lost(step: &str, subject: &str, digests: &[String]) -> Problem {
+pub(crate) fn lost(step: &str, subject: &str, digests: &[String]) -> Problem {
     let cause = format!("the farm lacks what was sent to it ({} files)", digests.len());
     Problem::new(ProblemKind::Internal, step, subject, cause, "try again; if it stays, look at the daemon's log")
 }

@@ -29,6 +29,7 @@ impl Lines {
             return None;
         }
         Some(match task.shot.is_empty() {
+            true if !task.step.is_empty() => format!("{} {}  {words}", task.step, task.label),
             true => format!("{:<8}         {words}", task.kind),
             false => format!("{:<8} take {}  {words}", task.shot, task.take),
         })
@@ -45,6 +46,7 @@ fn task_words(task: &v1::Task) -> Option<String> {
         ("leased", "validate") => format!("checking faces{again}"),
         ("leased", "profile") => format!("looking at the references{again}"),
         ("leased", "calibrate") => format!("comparing with strangers{again}"),
+        ("leased", "command") => format!("running{again}"),
         ("leased", "assemble") => format!("cutting clips together{again}"),
         ("done", "validate") => task.note.clone(),
         ("done", "generate" | "repair" | "breakdown") if task.note.is_empty() => return None,

@@ -28,7 +28,7 @@ fn event(sequence: u64, body: Body) -> Update {
 fn check(sequence: u64, shot: &str, note: &str) -> Update {
     let (kind, state) = ("validate".into(), "done".into());
     let (uid, shot, note) = (format!("task_{sequence}"), shot.into(), note.into());
-    event(sequence, Body::Task(v1::Task { uid, kind, shot, take: 1, state, note, attempts: 1 }))
+    event(sequence, Body::Task(v1::Task { uid, kind, shot, take: 1, state, note, attempts: 1, ..v1::Task::default() }))
 }
 
 fn job(state: State, drafts: &[&str]) -> v1::Job {

@@ -92,6 +92,17 @@ impl JobService for Daemon {
         Err(Status::unimplemented("not in the script"))
     }
 
+    async fn push_template(
+        &self,
+        _: Request<v1::PushTemplateRequest>,
+    ) -> Result<Response<v1::PushTemplateResponse>, Status> {
+        Err(Status::unimplemented("not in the script"))
+    }
+
+    async fn export_job(&self, _: Request<v1::ExportJobRequest>) -> Result<Response<v1::ExportJobResponse>, Status> {
+        Err(Status::unimplemented("not in the script"))
+    }
+
     async fn cancel_job(&self, _: Request<v1::CancelJobRequest>) -> Result<Response<v1::Job>, Status> {
         Err(Status::unimplemented("not in the script"))
     }

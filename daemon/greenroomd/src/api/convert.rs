@@ -5,7 +5,7 @@ use greenroom_proto::v1;
 use prost_types::Timestamp;
 use tonic::Status;
 
-use super::status::invalid;
+use super::status::{invalid, status};
 use crate::ledger;
 
 pub(super) fn time(at: domain::Timestamp) -> Option<Timestamp> {
@@ -31,6 +31,29 @@ pub(super) fn segment<'a>(name: &'a str, collection: &str) -> Result<&'a str, St
 
 pub(super) fn digest(text: &str) -> Result<domain::Digest, Status> {
     text.parse().map_err(|e| invalid("read digest", text, e, "send the SHA-256 as 64 hexadecimal digits"))
+}
+
+/// A template with what it is filled in with.
+pub(super) fn command_source(given: &v1::PushTemplateRequest) -> Result<domain::CommandSource, Status> {
+    let mut parameters = std::collections::BTreeMap::new();
+    for file in &given.parameter_files {
+        parameters.extend(greenroom_openjd::parameters(&file.name, &file.text).map_err(|problem| status(&problem))?);
+    }
+    if !given.parameters_json.is_empty() {
+        let over: std::collections::BTreeMap<_, _> = serde_json::from_str(&given.parameters_json)
+            .map_err(|e| invalid("read parameters", &given.file_name, e, "send a JSON object, name → value"))?;
+        parameters.extend(over);
+    }
+    let named = |p: &v1::NamedArtifact| Ok((p.name.clone(), digest(&p.digest)?));
+    Ok(domain::CommandSource {
+        file: given.file_name.clone(),
+        template: digest(&given.template_digest)?,
+        environments: given.environments.iter().map(named).collect::<Result<_, Status>>()?,
+        parameters,
+        template_folder: given.template_folder.clone(),
+        working_folder: given.working_folder.clone(),
+        again: Some(given.again.clone()).filter(|again| !again.is_empty()),
+    })
 }
 
 pub(super) fn project(project: &domain::Project) -> v1::Project {
@@ -251,6 +274,10 @@ pub(super) fn job(project: &str, j: &domain::Job, tasks: &[domain::Task], whole:
 }
 
 pub(super) fn task(t: &domain::Task) -> v1::Task {
+    let (step, label) = match &t.spec {
+        Some(domain::Spec::Command(spec)) => (spec.step.clone(), spec.label.clone()),
+        _ => Default::default(),
+    };
     v1::Task {
         uid: t.id.to_string(),
         kind: t.kind.to_string(),
@@ -259,6 +286,8 @@ pub(super) fn task(t: &domain::Task) -> v1::Task {
         state: t.state.name().into(),
         note: ledger::note(t).unwrap_or_default(),
         attempts: t.epoch.0,
+        step,
+        label,
     }
 }
 

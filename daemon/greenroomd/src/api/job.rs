@@ -11,6 +11,7 @@ use super::{
     watch::Updates,
 };
 use crate::{
+    command,
     push::{self, Whose},
     report,
 };
@@ -67,6 +68,41 @@ impl JobService for Api {
         let answer =
             v1::PushScriptResponse { job, created: pushed.created, notes: pushed.notes, missing_digests: vec![] };
         Ok(Response::new(answer))
+    }
+
+    async fn push_template(
+        &self,
+        request: Request<v1::PushTemplateRequest>,
+    ) -> Result<Response<v1::PushTemplateResponse>, Status> {
+        let _pushing = self.0.forgetting.read().await;
+        let request = request.into_inner();
+        let project = self.project(&request.parent).await?;
+        let source = convert::command_source(&request)?;
+        let needed: Vec<_> =
+            [source.template].into_iter().chain(source.environments.iter().map(|(_, digest)| *digest)).collect();
+        let missing_digests = self.missing(&needed).await?;
+        if !missing_digests.is_empty() {
+            return Ok(Response::new(v1::PushTemplateResponse { missing_digests, ..Default::default() }));
+        }
+        let pushed = command::push(&self.0, &project, source).await.map_err(|e| ledger(&e))?;
+        let job = Some(self.show_job(&project, &pushed.value, true).await?);
+        let answer =
+            v1::PushTemplateResponse { job, created: pushed.created, notes: pushed.notes, missing_digests: vec![] };
+        Ok(Response::new(answer))
+    }
+
+    async fn export_job(
+        &self,
+        request: Request<v1::ExportJobRequest>,
+    ) -> Result<Response<v1::ExportJobResponse>, Status> {
+        let (project, job) = self.job(&request.into_inner().name).await?;
+        let exported = command::export(&self.0, &project, &job).await.map_err(|e| ledger(&e))?;
+        let environments = exported.environments.into_iter();
+        Ok(Response::new(v1::ExportJobResponse {
+            template: exported.template,
+            parameters_json: serde_json::Value::Object(exported.parameters).to_string(),
+            environments: environments.map(|(name, text)| v1::TextFile { name, text }).collect(),
+        }))
     }
 
     async fn get_job(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::Job>, Status> {

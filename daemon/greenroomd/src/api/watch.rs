@@ -105,7 +105,7 @@ async fn show(
             // Tasks are told by their own events; here they would be told as they are now.
             Body::Job(convert::job(project, &job, &[], false))
         }
-        EventBody::TaskChanged { task, kind, shot, take, state, note } => Body::Task(v1::Task {
+        EventBody::TaskChanged { task, kind, shot, take, step, label, state, note } => Body::Task(v1::Task {
             uid: task.to_string(),
             kind: kind.to_string(),
             shot: shot.map(|s| s.to_string()).unwrap_or_default(),
@@ -113,6 +113,8 @@ async fn show(
             state,
             note: note.unwrap_or_default(),
             attempts: 0,
+            step: step.unwrap_or_default(),
+            label: label.unwrap_or_default(),
         }),
         EventBody::ProjectCreated { .. }
         | EventBody::CharacterChanged { .. }

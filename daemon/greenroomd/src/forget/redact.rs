@@ -88,8 +88,8 @@ pub(super) fn own_event(event: Event) -> Event {
         EventBody::JobChanged { state: JobState::Failed { at, .. } } => {
             EventBody::JobChanged { state: JobState::Failed { at, problem: problem() } }
         }
-        EventBody::TaskChanged { task, kind, shot, take, state, note: Some(_) } => {
-            EventBody::TaskChanged { task, kind, shot, take, state, note: None }
+        EventBody::TaskChanged { task, kind, shot, take, step, label, state, note: Some(_) } => {
+            EventBody::TaskChanged { task, kind, shot, take, step, label, state, note: None }
         }
         body => body,
     };

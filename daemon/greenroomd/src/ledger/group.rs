@@ -6,6 +6,7 @@
 
 use futures::future::try_join_all;
 use greenroom_domain::{JobId, Problem, ProblemKind, Task, TaskId, Timestamp};
+use greenroom_schedule::Plan;
 use greenroom_store::{Batch, StoreError};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +15,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{LedgerError, Work};
-use crate::{clock, farm::Farm};
+use crate::{clock, command, farm::Farm};
 
 /// Wishes that are written together at most.
 const MOST: usize = 512;
@@ -174,6 +175,9 @@ impl Farm {
         work.put(at, changed.clone(), now);
         if ended {
             self.calibrate(work, &changed, now).await?;
+            if let Some(Plan::Command(plan)) = &work.plan {
+                command::gather(self, plan, &work.tasks).await?;
+            }
             work.settle(now);
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! What a job made, read off the ledger: the report as JSON, as a page, and the list of files.
 
+mod commands;
 mod html;
 mod looks;
 mod lora;
@@ -125,6 +126,11 @@ struct EpisodeReport {
 
 /// Reads the report of a job that has ended: of a script's, or of a LoRA's.
 pub(crate) async fn build(farm: &Farm, project: &Project, job: &Job) -> Result<Built, LedgerError> {
+    let tasks = farm.store.tasks(job.id).await?;
+    // What was done of a job of commands is of use whatever became of the rest.
+    if job.state.is_final() && tasks.iter().any(|t| t.kind == TaskKind::Command) {
+        return commands::build(project, job, &tasks);
+    }
     let unready = |cause: &str, remedy: &str| {
         Problem::new(ProblemKind::Conflict, "read report", job.id.to_string(), cause, remedy)
     };
@@ -138,7 +144,6 @@ pub(crate) async fn build(farm: &Farm, project: &Project, job: &Job) -> Result<B
         }
         JobState::Cancelled { .. } => return Err(unready("the job was cancelled", "push the script again").into()),
     }
-    let tasks = farm.store.tasks(job.id).await?;
     if tasks.iter().any(|t| matches!(t.kind, TaskKind::Collect | TaskKind::Convert)) {
         return lora::build(farm, project, job, &tasks).await;
     }
@@ -228,6 +233,7 @@ fn timings(tasks: &[Task]) -> BTreeMap<String, f64> {
             | TaskOutput::Episode { timings, .. }
             | TaskOutput::Lora { timings, .. }
             | TaskOutput::Converted { timings, .. }
+            | TaskOutput::Command { timings, .. }
             | TaskOutput::Proof { timings, .. } => timings,
             TaskOutput::Profile { .. }
             | TaskOutput::Calibration { .. }

@@ -30,11 +30,9 @@ impl Door {
         let models = Models::open(&pack, Some(library()), 2).unwrap();
         let artifacts = ArtifactStore::local(folder.path().join("artifacts")).unwrap();
         let scratch = folder.path().join("scratch");
-        Self {
-            bench: Bench { models, artifacts, runtime: runtime.handle().clone(), scratch, preview: Preview::default() },
-            runtime,
-            folder,
-        }
+        let (handle, preview) = (runtime.handle().clone(), Preview::default());
+        let bench = Bench { models, artifacts, runtime: handle, scratch, preview, commands: None, session: None };
+        Self { bench, runtime, folder }
     }
 
     fn bring(&self, bytes: Vec<u8>) -> Digest {

@@ -3,6 +3,7 @@
 mod assemble;
 mod calibrate;
 mod collect;
+mod command;
 mod convert;
 #[cfg(test)]
 mod doors;
@@ -28,7 +29,9 @@ use std::{
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use crate::{fault::Fault, models::Models};
+use crate::{fault::Fault, models::Models, session::Session};
+
+pub(crate) use command::end_session;
 
 /// What tasks work with. One task at a time uses it.
 pub(crate) struct Bench {
@@ -42,6 +45,10 @@ pub(crate) struct Bench {
     pub scratch: PathBuf,
     /// A picture for whoever watches.
     pub preview: Preview,
+    /// How commands run; none where they do not.
+    pub commands: Option<Commands>,
+    /// What the next command task finds open.
+    pub session: Option<Session>,
 }
 
 /// The newest picture made on the way that nobody was shown yet (JPEG). It goes with the next word of progress.
@@ -62,6 +69,15 @@ impl Preview {
     }
 }
 
+/// How commands run.
+#[derive(Clone, Debug)]
+pub(crate) struct Commands {
+    /// As which user.
+    pub user: String,
+    /// Where they get their working folders.
+    pub scratch: PathBuf,
+}
+
 /// Tells how far a task is (0 to 1) and with what; answers whether to go on.
 pub(crate) type Progress<'a> = dyn FnMut(f32, &str) -> ControlFlow<()> + 'a;
 
@@ -80,6 +96,7 @@ pub(crate) fn run(bench: &mut Bench, spec: Spec, progress: &mut Progress<'_>) ->
         Spec::Train(spec) => train::run(bench, &spec, progress),
         Spec::Convert(spec) => convert::run(bench, &spec, progress),
         Spec::Prove(spec) => prove::run(bench, &spec, progress),
+        Spec::Command(spec) => command::run(bench, &spec, scratch.path(), progress),
         Spec::Breakdown { .. } => {
             let cause = "breakdowns are the control plane's own work";
             Err(Problem::new(ProblemKind::Internal, "run task", "breakdown", cause, "report this as a bug").into())

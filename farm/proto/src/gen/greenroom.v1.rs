@@ -1843,7 +1843,8 @@ pub struct Task {
     /// `task_…`.
     #[prost(string, tag = "1")]
     pub uid: ::prost::alloc::string::String,
-    /// `profile`, `calibrate`, `breakdown`, `generate`, `repair`, `validate`, `assemble`, `collect`, `train`, `prove`.
+    /// `profile`, `calibrate`, `breakdown`, `generate`, `repair`, `validate`, `assemble`, `collect`, `train`, `prove`,
+    /// `command`.
     #[prost(string, tag = "2")]
     pub kind: ::prost::alloc::string::String,
     /// `2-3`, or empty.
@@ -1861,6 +1862,12 @@ pub struct Task {
     /// How often it was leased.
     #[prost(uint64, tag = "7")]
     pub attempts: u64,
+    /// Of a command: its step; empty elsewhere.
+    #[prost(string, tag = "8")]
+    pub step: ::prost::alloc::string::String,
+    /// Of a command: its parameters, `Frame=3`.
+    #[prost(string, tag = "9")]
+    pub label: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PushScriptRequest {
@@ -1907,6 +1914,81 @@ pub struct PushScriptResponse {
     /// What a person may want to know: characters without references, lines that were not understood.
     #[prost(string, repeated, tag = "4")]
     pub notes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PushTemplateRequest {
+    /// `projects/{project}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// The template's name, for people.
+    #[prost(string, tag = "2")]
+    pub file_name: ::prost::alloc::string::String,
+    /// SHA-256 of the template (YAML or JSON), which must have been uploaded.
+    #[prost(string, tag = "3")]
+    pub template_digest: ::prost::alloc::string::String,
+    /// Environment templates around every session, the outermost first, which must have been uploaded.
+    #[prost(message, repeated, tag = "4")]
+    pub environments: ::prost::alloc::vec::Vec<NamedArtifact>,
+    /// Parameters as a JSON object: name → value.
+    #[prost(string, tag = "5")]
+    pub parameters_json: ::prost::alloc::string::String,
+    /// The folder in which the template lies: relative defaults of PATH parameters begin there.
+    #[prost(string, tag = "6")]
+    pub template_folder: ::prost::alloc::string::String,
+    /// The folder from which it is pushed: relative PATH parameters begin there.
+    #[prost(string, tag = "7")]
+    pub working_folder: ::prost::alloc::string::String,
+    /// Any text: a push with another one is another job. Empty is no text.
+    #[prost(string, tag = "8")]
+    pub again: ::prost::alloc::string::String,
+    /// Files of parameters (YAML or JSON: name → value, or a bundle's `parameterValues`); a later one goes before an earlier one,
+    /// and parameters_json before all of them.
+    #[prost(message, repeated, tag = "9")]
+    pub parameter_files: ::prost::alloc::vec::Vec<TextFile>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PushTemplateResponse {
+    /// The job, unless something is missing.
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+    /// Digests to upload first.
+    #[prost(string, repeated, tag = "2")]
+    pub missing_digests: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// False where an equal request had made the job before.
+    #[prost(bool, tag = "3")]
+    pub created: bool,
+    /// What a person may want to know: what of the template is not used.
+    #[prost(string, repeated, tag = "4")]
+    pub notes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportJobRequest {
+    /// `projects/{project}/jobs/{job}`; `projects/-/jobs/{job}` finds the project.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// A job as others read it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExportJobResponse {
+    /// A job template of Open Job Description, 2023-09 (YAML, or as it was pushed).
+    #[prost(string, tag = "1")]
+    pub template: ::prost::alloc::string::String,
+    /// Parameters that it was pushed with, as a JSON object; `{}` where there are none.
+    #[prost(string, tag = "2")]
+    pub parameters_json: ::prost::alloc::string::String,
+    /// Environment templates that it was pushed with.
+    #[prost(message, repeated, tag = "3")]
+    pub environments: ::prost::alloc::vec::Vec<TextFile>,
+}
+/// A text and its file's name.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TextFile {
+    /// `env.yaml`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// What is in it.
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetJobRequest {
@@ -2168,6 +2250,57 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("greenroom.v1.JobService", "PushScript"));
             self.inner.unary(req, path, codec).await
         }
+        /// Turns a job template of Open Job Description (2023-09) into a job of commands. Idempotent as PushScript is.
+        /// INVALID_ARGUMENT if the template or a parameter cannot be used, FAILED_PRECONDITION where the farm runs no commands.
+        pub async fn push_template(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PushTemplateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PushTemplateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.JobService/PushTemplate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.JobService", "PushTemplate"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The job as a job template of Open Job Description.
+        pub async fn export_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExportJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExportJobResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.v1.JobService/ExportJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.v1.JobService", "ExportJob"));
+            self.inner.unary(req, path, codec).await
+        }
         /// One job with its tasks.
         pub async fn get_job(
             &mut self,
@@ -2353,6 +2486,23 @@ pub mod job_service_server {
             tonic::Response<super::PushScriptResponse>,
             tonic::Status,
         >;
+        /// Turns a job template of Open Job Description (2023-09) into a job of commands. Idempotent as PushScript is.
+        /// INVALID_ARGUMENT if the template or a parameter cannot be used, FAILED_PRECONDITION where the farm runs no commands.
+        async fn push_template(
+            &self,
+            request: tonic::Request<super::PushTemplateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PushTemplateResponse>,
+            tonic::Status,
+        >;
+        /// The job as a job template of Open Job Description.
+        async fn export_job(
+            &self,
+            request: tonic::Request<super::ExportJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExportJobResponse>,
+            tonic::Status,
+        >;
         /// One job with its tasks.
         async fn get_job(
             &self,
@@ -2506,6 +2656,96 @@ pub mod job_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PushScriptSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.JobService/PushTemplate" => {
+                    #[allow(non_camel_case_types)]
+                    struct PushTemplateSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::PushTemplateRequest>
+                    for PushTemplateSvc<T> {
+                        type Response = super::PushTemplateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PushTemplateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::push_template(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PushTemplateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.v1.JobService/ExportJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportJobSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::ExportJobRequest>
+                    for ExportJobSvc<T> {
+                        type Response = super::ExportJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExportJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::export_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportJobSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
