@@ -84,6 +84,7 @@ impl WorkerService for Bench {
                 let answer = match outcome.result.unwrap() {
                     Outcome::Output(json) => Ok(serde_json::from_slice(&json).unwrap()),
                     Outcome::Error(json) => Err(serde_json::from_slice(&json).unwrap()),
+                    Outcome::Paused(_) => panic!("nobody asked for a pause"),
                 };
                 let waiting = bench.answer.lock().await.take();
                 waiting.unwrap().send(answer).unwrap();

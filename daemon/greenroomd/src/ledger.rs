@@ -1,11 +1,12 @@
 //! Every change of a job: read, decide by the pure crates, commit with its events, ring the bells.
 
+mod adjust;
 mod character;
 mod group;
 
 use greenroom_domain::{
-    CharacterState, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Policy, Problem, ProblemKind, Spec,
-    Task, TaskError, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, TransitionError, WorkerId,
+    CharacterState, Event, EventBody, EventSeq, Job, JobId, JobState, LeaseEpoch, Problem, ProblemKind, Spec, Task,
+    TaskError, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, TransitionError, WorkerId,
 };
 use greenroom_schedule::{Next, Plan, settle};
 use greenroom_store::{Batch, Expected, StoreError};
@@ -122,47 +123,6 @@ impl Farm {
         .await
     }
 
-    /// A failure as it counts: a job whose tasks have failed as often as they may gets no further attempt.
-    fn within_budget(&self, task: &Task, error: TaskError) -> TaskError {
-        if !error.retry || !self.book().is_spent(task.job) {
-            return error;
-        }
-        let cause = format!("{}; the job's attempts are used up", error.problem.cause);
-        TaskError { problem: Problem { cause, ..error.problem }, retry: false }
-    }
-
-    /// Changes how a job is treated; one that has ended is refused.
-    pub(crate) async fn adjust(&self, id: JobId, adjust: impl FnOnce(&mut Job, Timestamp)) -> Result<Job, LedgerError> {
-        let _turn = self.writing.lock().await;
-        let now = clock::now();
-        let mut job = self.job_of(id).await?;
-        if job.state.is_final() {
-            let (cause, remedy) = (format!("it is {} already", job.state.name()), "push it again");
-            return Err(Problem::new(ProblemKind::Conflict, "change job", id.to_string(), cause, remedy).into());
-        }
-        let before = job.clone();
-        adjust(&mut job, now);
-        if job != before {
-            let body = EventBody::JobAdjusted { priority: job.priority, paused: job.paused.is_some() };
-            let event = event(&job, now, body);
-            self.commit(Batch::new().update_job(job.clone()).event(event)).await?;
-        }
-        Ok(job)
-    }
-
-    /// Puts the next revision of the policy in force.
-    pub(crate) async fn set_policy(&self, change: impl FnOnce(&mut Policy)) -> Result<Policy, LedgerError> {
-        let _turn = self.writing.lock().await;
-        let old = self.book().policy().clone();
-        let mut policy = old.clone();
-        change(&mut policy);
-        if policy != old {
-            policy.revision = old.revision + 1;
-            self.commit(Batch::new().set_policy(policy.clone())).await?;
-        }
-        Ok(policy)
-    }
-
     /// Stops a job; one that has ended stays as it is.
     pub(crate) async fn cancel(&self, id: JobId) -> Result<Job, LedgerError> {
         let _turn = self.writing.lock().await;
@@ -209,7 +169,7 @@ impl Farm {
         Ok(Work::new(job, plan, tasks))
     }
 
-    async fn job_of(&self, id: JobId) -> Result<Job, LedgerError> {
+    pub(super) async fn job_of(&self, id: JobId) -> Result<Job, LedgerError> {
         Ok(self.store.job(id).await?.ok_or(StoreError::Missing { noun: "job", id: id.to_string() })?)
     }
 

@@ -115,6 +115,7 @@ impl Jobs {
         std::thread::spawn(move || {
             while let Some((assignment, stop)) = next(&mut bench, &queue) {
                 let outcome = perform(&mut bench, &assignment, &stop, &say);
+                let out_of_memory = matches!(&outcome, Err(error) if is_out_of_memory(error));
                 let paused = stop.load(Ordering::Relaxed) == PAUSE_TASK;
                 let result = match outcome {
                     Ok(output) => Ended::Output(serde_json::to_vec(&output).unwrap_or_default()),
@@ -123,7 +124,7 @@ impl Jobs {
                 };
                 let (task, epoch) = (assignment.task, assignment.epoch);
                 let warm = bench.models.warm();
-                tell(&say, Say::Outcome(wire::Outcome { task, epoch, result: Some(result), warm }));
+                tell(&say, Say::Outcome(wire::Outcome { task, epoch, result: Some(result), warm, out_of_memory }));
             }
         });
         Self { assignments, current: std::sync::Mutex::default() }
@@ -161,6 +162,12 @@ fn next(bench: &mut Bench, queue: &Receiver<Next>) -> Option<Next> {
 }
 
 type Next = (wire::Assignment, Arc<AtomicU8>);
+
+/// Whether the device had no memory left, by what its driver said of it.
+fn is_out_of_memory(error: &TaskError) -> bool {
+    let cause = error.problem.cause.to_lowercase();
+    ["out of memory", "out_of_memory"].iter().any(|words| cause.contains(words))
+}
 
 /// Runs one assignment. A panic in a model or codec fails the task, not the worker.
 fn perform(

@@ -5,8 +5,10 @@
 //! daemon builds it from the ledger when it starts, and tells it of every change after that.
 
 mod audit;
+mod booking;
 pub(crate) mod floor;
 mod lane;
+mod shape;
 pub(crate) mod table;
 pub(crate) mod tally;
 mod worker;
@@ -29,8 +31,6 @@ pub(crate) use worker::{Class, Node, Seen};
 
 /// Learning counts as so much less urgent: somebody waits for shots, nobody for a LoRA.
 const LEARNING: i32 = -5;
-/// Of a kind's usual seconds the newest counts this much.
-const NEWEST: f64 = 0.2;
 
 /// What the scheduler knows.
 #[derive(Clone, Debug, Default)]
@@ -251,19 +251,6 @@ impl Book {
         }
     }
 
-    /// A worker ran out of memory over a task that it has: the next one gets half as much again, or as much as this one had.
-    pub fn out_of_memory(&mut self, task: TaskId) {
-        let Some(held) = self.held.get(&task) else { return };
-        let (kind, needs) = self.shapes.get(held.own).clone();
-        let had = self.workers.get(&held.worker).map_or(0, |seen| seen.offer.memory_mib);
-        let asked = self.shapes.get(held.shape).1.vram_mib;
-        let vram_mib = if asked == 0 { had + 1 } else { asked + asked.div_ceil(2) };
-        let own = self.shapes.number(&(kind, Needs { vram_mib, ..needs }));
-        if let Some(held) = self.held.get_mut(&task) {
-            held.own = own;
-        }
-    }
-
     /// A running task got further.
     pub fn moved(&mut self, task: TaskId, now: Timestamp) {
         if let Some(held) = self.held.get_mut(&task) {
@@ -300,13 +287,6 @@ impl Book {
         self.jobs.get(&job).is_some_and(|card| card.failures >= self.policy.pace.retry_budget)
     }
 
-    /// Memory that a task asks of a device, MiB, with what the policy adds.
-    #[must_use]
-    pub fn asked(&self, task: TaskId) -> u64 {
-        let lane = self.ready.get(&task).and_then(|queued| queued.lane);
-        lane.map_or(0, |lane| self.shapes.get(lane.shape).1.vram_mib)
-    }
-
     /// Tasks that can start, whatever keeps them.
     #[must_use]
     pub fn queued(&self) -> usize {
@@ -335,70 +315,6 @@ impl Book {
         let (project, user) = *self.accounts.get(account);
         let name = self.project_names.get(self.projects.get(project));
         (name.map_or("", String::as_str), self.users.get(user))
-    }
-
-    /// What of a worker a task of this shape takes.
-    pub(crate) fn room_of(&self, shape: u32) -> Room {
-        let needs = &self.shapes.get(shape).1;
-        Room { slots: 1, mib: needs.vram_mib, threads: needs.threads }
-    }
-
-    pub(crate) fn limits_of(&self, shape: u32) -> Vec<String> {
-        let (kind, needs) = self.shapes.get(shape);
-        self.policy.limits_of(*kind, needs).map(|(name, _)| name.clone()).collect()
-    }
-
-    /// What a task asks with what the policy adds for its kind.
-    fn shape(&mut self, own: u32) -> u32 {
-        let (kind, needs) = self.shapes.get(own).clone();
-        let Some(more) = self.policy.needs.get(&kind).cloned() else { return own };
-        let both = |a: BTreeSet<String>, b: BTreeSet<String>| a.into_iter().chain(b).collect();
-        let needs = Needs {
-            vram_mib: needs.vram_mib.max(more.vram_mib),
-            model: needs.model.or(more.model),
-            profile: needs.profile.or(more.profile),
-            threads: needs.threads.max(more.threads),
-            tags: both(needs.tags, more.tags),
-            nodes: both(needs.nodes, more.nodes),
-            limits: both(needs.limits, more.limits),
-            warm: both(needs.warm, more.warm),
-        };
-        self.shapes.number(&(kind, needs))
-    }
-
-    fn begin(&mut self, task: TaskId, held: Held) {
-        let (project, user) = *self.accounts.get(held.account);
-        self.tally.projects.entry(project).or_default().begin(held.since);
-        self.tally.users.entry(user).or_default().begin(held.since);
-        if let Some(node) = held.node {
-            self.tally.begin(&held.limits, node, held.since);
-        }
-        self.floor.take(held.worker, held.room);
-        // It will hold what the task works with; what it says itself goes before.
-        let wants = self.shapes.get(held.shape).1.warm.clone();
-        self.warm_up(held.worker, &wants);
-        self.held.insert(task, held);
-    }
-
-    fn end(&mut self, task: TaskId, held: &Held, well: bool, now: Timestamp) {
-        let half_life = self.policy.pace.half_life;
-        let (project, user) = *self.accounts.get(held.account);
-        self.tally.projects.entry(project).or_default().end(held.since, now, half_life);
-        self.tally.users.entry(user).or_default().end(held.since, now, half_life);
-        if let Some(node) = held.node {
-            self.tally.end(&held.limits, node);
-        }
-        let answered = self.held.remove(&task).is_some_and(|held| held.answered);
-        if answered {
-            self.floor.give(held.worker, held.room);
-        } else if self.workers.contains_key(&held.worker) {
-            self.lingering.insert((task, held.epoch), (held.worker, held.room));
-        }
-        if well {
-            let took = now.since(held.since).as_secs_f64();
-            let usual = self.usual.entry(held.kind).or_insert(took);
-            *usual += NEWEST * (took - *usual);
-        }
     }
 
     fn blame(&mut self, job: JobId, node: Option<u32>) {

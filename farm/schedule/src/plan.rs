@@ -1,5 +1,6 @@
 //! Who runs what next. `plan` sees the book and answers with actions; nothing in here waits or writes.
 
+mod order;
 mod overdue;
 mod place;
 mod preempt;
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use crate::Book;
 
+pub(crate) use order::{Order, Stop, level};
 pub(crate) use place::expected;
-pub(crate) use round::{Order, Stop, level};
 
 /// A plan begins at most so many tasks, so that no decision takes long; the next one follows at once.
 pub const MOST: usize = 512;
@@ -108,7 +109,7 @@ pub fn next_wake(book: &Book, now: Timestamp) -> Option<Timestamp> {
         let rested = book.held.values().map(|held| held.since.after(pace.preempt_every.duration()));
         let patient = book.lanes.values().map(|lane| lane.hungry.after(pace.warm_patience.duration()));
         wakes.extend(hungry.chain(rested).chain(patient));
-        wakes.extend(round::refills(book, now));
+        wakes.extend(order::refills(book, now));
     }
     wakes.into_iter().filter(|&at| at > now).min()
 }

@@ -110,9 +110,12 @@ async fn hear(farm: &Farm, id: WorkerId, message: Message) -> Result<(), LedgerE
             {
                 let mut book = farm.book();
                 book.holds(id, outcome.warm.into_iter().collect());
+                if outcome.out_of_memory {
+                    book.out_of_memory(task);
+                }
                 book.answered(task, epoch);
             }
-            let published = publish(farm, task, epoch, outcome.result).await;
+            let published = publish(farm, task, epoch, outcome.result, outcome.out_of_memory).await;
             // What could not be written is lost: the task is given again.
             farm.book().dropped(task, epoch);
             farm.work.notify_one();
@@ -122,7 +125,13 @@ async fn hear(farm: &Farm, id: WorkerId, message: Message) -> Result<(), LedgerE
     Ok(())
 }
 
-async fn publish(farm: &Farm, task: TaskId, epoch: LeaseEpoch, outcome: Option<Outcome>) -> Result<(), LedgerError> {
+async fn publish(
+    farm: &Farm,
+    task: TaskId,
+    epoch: LeaseEpoch,
+    outcome: Option<Outcome>,
+    out_of_memory: bool,
+) -> Result<(), LedgerError> {
     let read = match &outcome {
         Some(Outcome::Output(json)) => serde_json::from_slice(json).map(Ok),
         Some(Outcome::Error(json)) => serde_json::from_slice(json).map(Err),
@@ -144,7 +153,9 @@ async fn publish(farm: &Farm, task: TaskId, epoch: LeaseEpoch, outcome: Option<O
             tracing::info!(task.id = %task, epoch = epoch.0, "task.done");
         }
         Err(error) => {
-            tracing::warn!(task.id = %task, epoch = epoch.0, %error, "task.fail");
+            tracing::warn!(task.id = %task, epoch = epoch.0, out_of_memory, %error, "task.fail");
+            // A device with more memory may do it.
+            let error = TaskError { retry: error.retry || out_of_memory, ..error };
             farm.fail(task, epoch, error).await?;
         }
     }

@@ -123,6 +123,9 @@ pub struct Outcome {
     /// Models and LoRAs that the worker holds now.
     #[prost(string, repeated, tag = "6")]
     pub warm: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// It failed because the device had no memory left: another attempt needs more.
+    #[prost(bool, tag = "7")]
+    pub out_of_memory: bool,
     #[prost(oneof = "outcome::Result", tags = "3, 4, 5")]
     pub result: ::core::option::Option<outcome::Result>,
 }

@@ -1,0 +1,61 @@
+//! What tasks ask of workers: their own needs, and what the policy adds for their kind.
+
+use greenroom_domain::{DeviceKind, Needs, TaskId};
+use std::collections::BTreeSet;
+
+use super::{Book, floor::Room};
+
+impl Book {
+    /// Memory that a task asks of a device, MiB, with what the policy adds.
+    #[must_use]
+    pub fn asked(&self, task: TaskId) -> u64 {
+        let lane = self.ready.get(&task).and_then(|queued| queued.lane);
+        lane.map_or(0, |lane| self.shapes.get(lane.shape).1.vram_mib)
+    }
+
+    /// A worker ran out of memory over a task that it has: the next one gets half as much again, or as much as this one had.
+    pub fn out_of_memory(&mut self, task: TaskId) {
+        let Some(held) = self.held.get(&task) else { return };
+        let (kind, needs) = self.shapes.get(held.own).clone();
+        let had = self.workers.get(&held.worker).map_or(0, |seen| seen.offer.memory_mib);
+        let asked = self.shapes.get(held.shape).1.vram_mib;
+        let vram_mib = if asked == 0 { had + 1 } else { asked + asked.div_ceil(2) };
+        // Where nothing larger is attached, another attempt on the same may still find more of it free.
+        if !self.workers.values().any(|seen| seen.offer.kind != DeviceKind::Cpu && seen.offer.memory_mib >= vram_mib) {
+            return;
+        }
+        let own = self.shapes.number(&(kind, Needs { vram_mib, ..needs }));
+        if let Some(held) = self.held.get_mut(&task) {
+            held.own = own;
+        }
+    }
+
+    /// What of a worker a task of this shape takes.
+    pub(crate) fn room_of(&self, shape: u32) -> Room {
+        let needs = &self.shapes.get(shape).1;
+        Room { slots: 1, mib: needs.vram_mib, threads: needs.threads }
+    }
+
+    pub(crate) fn limits_of(&self, shape: u32) -> Vec<String> {
+        let (kind, needs) = self.shapes.get(shape);
+        self.policy.limits_of(*kind, needs).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What a task asks with what the policy adds for its kind.
+    pub(super) fn shape(&mut self, own: u32) -> u32 {
+        let (kind, needs) = self.shapes.get(own).clone();
+        let Some(more) = self.policy.needs.get(&kind).cloned() else { return own };
+        let both = |a: BTreeSet<String>, b: BTreeSet<String>| a.into_iter().chain(b).collect();
+        let needs = Needs {
+            vram_mib: needs.vram_mib.max(more.vram_mib),
+            model: needs.model.or(more.model),
+            profile: needs.profile.or(more.profile),
+            threads: needs.threads.max(more.threads),
+            tags: both(needs.tags, more.tags),
+            nodes: both(needs.nodes, more.nodes),
+            limits: both(needs.limits, more.limits),
+            warm: both(needs.warm, more.warm),
+        };
+        self.shapes.number(&(kind, needs))
+    }
+}
