@@ -20,6 +20,9 @@ mod models;
 #[expect(dead_code, reason = "nobody watches a measurement")]
 #[path = "../../src/run/mod.rs"]
 mod run;
+#[expect(dead_code, reason = "a measurement runs no commands")]
+#[path = "../../src/session.rs"]
+mod session;
 
 mod drawings;
 mod repair;

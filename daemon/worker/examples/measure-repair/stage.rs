@@ -30,8 +30,8 @@ impl Stage {
         let models = Models::open(&args.pack, Some(args.onnxruntime.clone()), args.threads)?;
         let artifacts = ArtifactStore::local(folder.path().join("artifacts"))?;
         let scratch = folder.path().join("scratch");
-        let bench =
-            Bench { models, artifacts, runtime: runtime.handle().clone(), scratch, preview: Preview::default() };
+        let (handle, preview) = (runtime.handle().clone(), Preview::default());
+        let bench = Bench { models, artifacts, runtime: handle, scratch, preview, commands: None, session: None };
         Ok(Self { bench, runtime, folder })
     }
 

@@ -64,13 +64,6 @@ pub(super) fn run(
     }
 }
 
-/// Ends the session that waits for the next task of its step.
-pub(crate) fn end_session(bench: &mut Bench) {
-    if let Some(session) = bench.session.take() {
-        session.close();
-    }
-}
-
 struct Running {
     log: log::Log,
     files: Vec<CommandFile>,

@@ -31,8 +31,6 @@ use tokio::runtime::Handle;
 
 use crate::{fault::Fault, models::Models, session::Session};
 
-pub(crate) use command::end_session;
-
 /// What tasks work with. One task at a time uses it.
 pub(crate) struct Bench {
     /// The pack's models.
@@ -101,6 +99,13 @@ pub(crate) fn run(bench: &mut Bench, spec: Spec, progress: &mut Progress<'_>) ->
             let cause = "breakdowns are the control plane's own work";
             Err(Problem::new(ProblemKind::Internal, "run task", "breakdown", cause, "report this as a bug").into())
         }
+    }
+}
+
+/// Ends the session that waits for the next task of its step.
+pub(crate) fn end_session(bench: &mut Bench) {
+    if let Some(session) = bench.session.take() {
+        session.close();
     }
 }
 

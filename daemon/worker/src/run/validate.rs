@@ -145,8 +145,8 @@ pub(super) mod tests {
             let models = Models::open(&pack, Some(library()), 1).unwrap();
             let artifacts = ArtifactStore::local(folder.path().join("artifacts")).unwrap();
             let scratch = folder.path().join("scratch");
-            let bench =
-                Bench { models, artifacts, runtime: runtime.handle().clone(), scratch, preview: Preview::default() };
+            let (handle, preview) = (runtime.handle().clone(), Preview::default());
+            let bench = Bench { models, artifacts, runtime: handle, scratch, preview, commands: None, session: None };
             let mut stage = Self { bench, cast: Vec::new(), runtime, folder };
             stage.cast = [("MARA", "mara"), ("TOBIN", "tobin")].map(|(name, cast)| stage.member(name, cast)).into();
             stage

@@ -9,8 +9,7 @@ const MIB: f64 = 1_048_576.0;
 pub(super) fn of_this_machine(scratch: &Path) -> Host {
     let processors = std::thread::available_parallelism().map_or(1, usize::from) as f64;
     let disk = nix::sys::statvfs::statvfs(scratch).map_or(0.0, |disk| {
-        let free: u64 = disk.blocks_available().into();
-        let block: u64 = disk.fragment_size().into();
+        let (free, block) = (disk.blocks_available(), disk.fragment_size());
         free as f64 * block as f64 / MIB
     });
     let amounts = [
