@@ -23,7 +23,7 @@ const OF_A_JOB: u32 = 100;
 const WARM: usize = 1_000;
 /// Tasks handed out.
 const TASKS: usize = 8_000;
-/// Tasks in one commit; half as many are a tenth slower.
+/// Tasks in one commit.
 const GROUP: usize = 100;
 
 #[tokio::main]
@@ -94,7 +94,16 @@ async fn dispatch(store: &dyn Store, tasks: &[(Project, Job, Task)]) -> f64 {
 /// As the daemon tells of a task.
 fn told(project: &Project, job: &Job, task: &Task) -> Event {
     let state = task.state.name().to_owned();
-    let body = EventBody::TaskChanged { task: task.id, kind: task.kind, shot: None, take: None, state, note: None };
+    let body = EventBody::TaskChanged {
+        task: task.id,
+        kind: task.kind,
+        shot: None,
+        take: None,
+        step: None,
+        label: None,
+        state,
+        note: None,
+    };
     Event { seq: EventSeq(0), at: sample::at(5), project: project.id, job: Some(job.id), body }
 }
 

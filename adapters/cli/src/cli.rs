@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 use crate::command::{
-    cancel, character, completions, config as config_command, export, job, jobs, limits, lora, node, nodes, pack, policy,
-    project, pull, push, queue, report, run, status, watch, why,
+    cancel, character, completions, config as config_command, export, job, jobs, limits, lora, node, nodes, pack,
+    policy, project, pull, push, queue, report, run, status, watch, why,
 };
 
 /// Push scripts to a Greenroom farm, watch them being filmed, pull the clips.

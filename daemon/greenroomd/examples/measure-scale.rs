@@ -135,7 +135,8 @@ async fn ledger() -> anyhow::Result<()> {
             let was = greenroom_store::Expected::of(&task);
             let task = task.lease(worker, NOW)?;
             let (kind, shot, take, state) = (task.kind, task.shot, task.take, "leased".to_owned());
-            let body = EventBody::TaskChanged { task: task.id, kind, shot, take, state, note: None };
+            let (step, label) = (None, None);
+            let body = EventBody::TaskChanged { task: task.id, kind, shot, take, step, label, state, note: None };
             let event = Event { seq: EventSeq(0), at: NOW, project: job.project, job: Some(job.id), body };
             farm.book.put_task(&Entry::from(&task), NOW);
             batch = batch.update_task(task, was).event(event);

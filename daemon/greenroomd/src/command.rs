@@ -1,8 +1,6 @@
 //! Jobs of plain commands: templates become jobs, jobs of every kind become templates.
 
-use greenroom_domain::{
-    CommandPlan, CommandSource, Digest, Job, JobState, Problem, ProblemKind, Project, Spec, Task, TaskKind,
-};
+use greenroom_domain::{CommandPlan, CommandSource, Digest, Job, Problem, ProblemKind, Project, Spec, Task, TaskKind};
 use greenroom_openjd::{Call, Documents, Exported, Script, Template};
 use greenroom_schedule::{command_tasks, gathered};
 use greenroom_store::Batch;
@@ -38,7 +36,7 @@ pub(crate) async fn push(farm: &Farm, project: &Project, source: CommandSource) 
     let request = push::put_json(farm, &plan).await?;
     let (now, id) = (clock::now(), clock::new_job());
     let title = plan.title.clone();
-    let job = Job { id, project: project.id, title, request, state: JobState::Active, created: now };
+    let job = Job::new(id, project.id, title, request, now);
     let tasks = command_tasks(&plan, request, &[], id, now, &mut clock::new_task);
     push::insert(farm, job, tasks, Batch::new(), template.notes()).await
 }

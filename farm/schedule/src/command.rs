@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::{Plan, fixture, settle};
     use greenroom_domain::{
-        CommandSource, Entropy, HostRequirements, Job, JobState, Problem, ProblemKind, ProjectId, TaskError, WorkerId,
+        CommandSource, Entropy, HostRequirements, Job, Problem, ProblemKind, ProjectId, TaskError, WorkerId,
     };
 
     const NOW: Timestamp = fixture::NOW;
@@ -143,7 +143,7 @@ mod tests {
             let plan = CommandPlan { source, title: "Job".into(), paths: vec![], steps };
             let (id, project) = (JobId::new(NOW, CHANCE), ProjectId::new(NOW, CHANCE));
             let request = Digest::of_json(&plan);
-            let job = Job { id, project, title: "Job".into(), request, state: JobState::Active, created: NOW };
+            let job = Job::new(id, project, "Job".into(), request, NOW);
             let mut ids: Box<dyn FnMut() -> TaskId> = Box::new(fixture::ids());
             let tasks = command_tasks(&plan, request, &[], id, NOW, &mut ids);
             Self { plan, job, tasks, ids }
