@@ -19,6 +19,9 @@ pub struct Job {
     pub state: JobState,
     /// When it was pushed.
     pub created: Timestamp,
+    /// Who pushed it; empty where it was no user of the farm.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
 }
 
 /// ```text
@@ -56,6 +59,14 @@ pub enum JobState {
         /// When.
         at: Timestamp,
     },
+}
+
+impl Job {
+    /// A job that was just pushed, by nobody in particular.
+    #[must_use]
+    pub fn new(id: JobId, project: ProjectId, title: String, request: Digest, created: Timestamp) -> Self {
+        Self { id, project, title, request, state: JobState::Active, created, user: String::new() }
+    }
 }
 
 impl JobState {

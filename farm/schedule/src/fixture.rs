@@ -162,14 +162,7 @@ impl Story {
     }
 
     fn of(plan: ScriptPlan, tasks: Vec<Task>, is_script: bool) -> Self {
-        let job = Job {
-            id: job(),
-            project: ProjectId::new(NOW, [8; 10]),
-            title: "Hidden".into(),
-            request: Digest::of(b"r"),
-            state: JobState::Active,
-            created: NOW,
-        };
+        let job = Job::new(job(), ProjectId::new(NOW, [8; 10]), "Hidden".into(), Digest::of(b"r"), NOW);
         Self { plan, job, tasks, is_script, next_id: 100 }
     }
 

@@ -72,7 +72,7 @@ fn run(plan: &LoraPlan, job: JobId, pictures: usize, proof: &LoraProof) -> (Vec<
         TaskId::new(NOW, [n; 10])
     };
     let (project, request) = (ProjectId::new(NOW, [2; 10]), Digest::of_json(plan));
-    let job = Job { id: job, project, title: "MARA".into(), request, state: JobState::Active, created: NOW };
+    let job = Job::new(job, project, "MARA".into(), request, NOW);
     let mut tasks = vec![compile_lora(plan, id(), job.id, NOW).unwrap()];
     let whole = Plan::Lora(Box::new(plan.clone()));
     loop {

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod audit;
 mod character;
 mod check;
 mod error;
@@ -16,6 +17,8 @@ mod project;
 mod row;
 mod scrub;
 mod task;
+mod token;
+mod user;
 
 use async_trait::async_trait;
 use greenroom_domain::Event;
@@ -96,5 +99,10 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> error::Que
         Change::UpdateTask { task, was } => task::update(connection, task, *was).await,
         Change::Forget(forgetting) => forgotten::forget(connection, forgetting).await,
         Change::UpdateForgotten(new) => forgotten::update(connection, new).await,
+        Change::InsertUser(new) => user::insert(connection, new).await,
+        Change::UpdateUser(new) => user::update(connection, new).await,
+        Change::InsertToken(new) => token::insert(connection, new).await,
+        Change::UpdateToken(new) => token::update(connection, new).await,
+        Change::AppendAudit(deed) => audit::append(connection, deed).await,
     }
 }

@@ -1,6 +1,6 @@
 //! What is written together.
 
-use greenroom_domain::{Character, Event, Forgotten, Job, LeaseEpoch, Project, Task, TaskState};
+use greenroom_domain::{Character, Deed, Event, Forgotten, Job, LeaseEpoch, Project, Task, TaskState, Token, User};
 
 use crate::Forgetting;
 
@@ -39,6 +39,16 @@ pub enum Change {
     Forget(Box<Forgetting>),
     /// What became of a forgotten character's belongings.
     UpdateForgotten(Forgotten),
+    /// A new user; its name is free among those who are there.
+    InsertUser(User),
+    /// What a user who is there may do, or that it is there no more.
+    UpdateUser(User),
+    /// A new token; nobody has its secret.
+    InsertToken(Token),
+    /// That a token was revoked, used, or given a new secret. One that was revoked or used stays as it is.
+    UpdateToken(Token),
+    /// A further row of the audit log.
+    AppendAudit(Deed),
 }
 
 /// The version of a task that a writer read: within one state and epoch a task only ever waits for less.

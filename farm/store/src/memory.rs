@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use greenroom_domain::{
-    Character, CharacterId, Digest, Event, EventSeq, Forgotten, Job, JobId, Project, ProjectId, Task, TaskId,
-    TaskOutput, TaskState,
+    AuditRow, Character, CharacterId, Digest, Event, EventSeq, Forgotten, Job, JobId, Project, ProjectId, Task, TaskId,
+    TaskOutput, TaskState, Token, User,
 };
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -12,6 +12,7 @@ use crate::{
     TaskStore, rules,
 };
 
+mod access;
 mod forgotten;
 
 /// A ledger in memory. Searches are linear: it is small or it is the wrong store.
@@ -47,6 +48,9 @@ struct Rows {
     jobs: Vec<Job>,
     tasks: Vec<Task>,
     forgotten: Vec<Forgotten>,
+    users: Vec<User>,
+    tokens: Vec<Token>,
+    audit: Vec<AuditRow>,
 }
 
 #[async_trait]
@@ -130,6 +134,11 @@ impl Rows {
                 rules::update_task(&task, was, old.as_deref())?;
                 replace(old, task);
             }
+            Change::InsertUser(new) => self.insert_user(new)?,
+            Change::UpdateUser(new) => self.update_user(new)?,
+            Change::InsertToken(new) => self.insert_token(new)?,
+            Change::UpdateToken(new) => self.update_token(new)?,
+            Change::AppendAudit(deed) => self.audit.push(AuditRow::after(self.audit.last(), deed)),
             Change::Forget(forgetting) => self.forget(*forgetting)?,
             Change::UpdateForgotten(new) => {
                 let old = self.forgotten.iter_mut().find(|f| f.character == new.character);

@@ -3,11 +3,16 @@
 use async_trait::async_trait;
 use greenroom_domain::Event;
 
-use crate::{Batch, CharacterStore, EventStore, ForgottenStore, JobStore, ProjectStore, Result, TaskStore};
+use crate::{
+    AuditStore, Batch, CharacterStore, EventStore, ForgottenStore, JobStore, ProjectStore, Result, TaskStore,
+    TokenStore, UserStore,
+};
 
 /// The whole ledger. Object safe: the daemon holds an `Arc<dyn Store>`.
 #[async_trait]
-pub trait Store: ProjectStore + CharacterStore + JobStore + TaskStore + EventStore + ForgottenStore {
+pub trait Store:
+    ProjectStore + CharacterStore + JobStore + TaskStore + EventStore + ForgottenStore + UserStore + TokenStore + AuditStore
+{
     /// Applies the changes in their order and appends the events, all of it or nothing, and answers the events with the
     /// sequence they got: the next numbers of the log, without gaps, in commit order. Once it answers, the batch survives
     /// a crash as far as the store survives at all.

@@ -41,3 +41,18 @@ async fn forgotten() {
 async fn batches() {
     conformance::batches(make).await;
 }
+
+#[tokio::test]
+async fn users() {
+    conformance::users(make).await;
+}
+
+#[tokio::test]
+async fn tokens() {
+    conformance::tokens(make).await;
+}
+
+#[tokio::test]
+async fn audits() {
+    conformance::audits(make).await;
+}

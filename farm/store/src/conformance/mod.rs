@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a broken promise is told by a panic, as in any test")]
 
+mod audit;
 mod batch;
 mod character;
 mod event;
@@ -13,11 +14,14 @@ mod job;
 mod project;
 pub mod sample;
 mod task;
+mod token;
+mod user;
 
 use std::sync::Arc;
 
 use crate::Store;
 
+pub use audit::audits;
 pub use batch::batches;
 pub use character::characters;
 pub use event::events;
@@ -25,6 +29,8 @@ pub use forgotten::forgotten;
 pub use job::jobs;
 pub use project::projects;
 pub use task::tasks;
+pub use token::tokens;
+pub use user::users;
 
 /// What a suite is given: makes one new, empty store.
 pub trait Factory: AsyncFn() -> Arc<dyn Store> {}
