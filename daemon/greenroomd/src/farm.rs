@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, Notify, RwLock, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::workers::Workers;
+use crate::{access::Access, workers::Workers};
 
 /// The farm's state and its bells.
 pub(crate) struct Farm {
@@ -23,6 +23,8 @@ pub(crate) struct Farm {
     pub pack: Pack,
     /// Names that exact pack.
     pub pack_digest: Digest,
+    /// Tokens that are not in the ledger.
+    pub access: Access,
     /// Workers that are attached.
     pub workers: Workers,
     /// Rung when something may be dispatched.

@@ -184,7 +184,7 @@ async fn push(farm: &Farm, project: &Project, plan: &LoraPlan) -> Result<Pushed<
             format!("{} LoRA for {} ({})", plan.character, naming.name(), precision.name())
         }
     };
-    let job = Job { id, project: project.id, title, request, state: JobState::Active, created: now };
+    let job = Job::new(id, project.id, title, request, now);
     push::insert(farm, job, vec![task], Batch::new(), vec![]).await
 }
 

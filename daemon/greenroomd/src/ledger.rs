@@ -10,7 +10,7 @@ use greenroom_schedule::{Next, Plan, settle};
 use greenroom_store::{Batch, Expected, StoreError};
 use thiserror::Error;
 
-use crate::{clock, farm::Farm, learn, push};
+use crate::{access, clock, farm::Farm, learn, push};
 
 /// Why a change was not made.
 #[derive(Debug, Error)]
@@ -111,7 +111,8 @@ impl Farm {
 
     /// Appends events and changes, and rings the bells.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        let events = self.store.commit(batch).await?;
+        let events = self.store.commit(access::sign(batch)).await?;
+        access::signed();
         if let Some(last) = events.last() {
             self.committed.send_if_modified(|seq| std::mem::replace(seq, last.seq.max(*seq)) < last.seq);
         }

@@ -2,7 +2,7 @@
 
 use greenroom_domain::{
     CalibrationRevision, CalibrationUsed, CastMember, Character, CharacterState, Consent, Digest, Event, EventBody,
-    EventSeq, Job, JobState, LoraUsed, Problem, ProblemKind, ProfileSpec, Project, Reference, Task, Timestamp,
+    EventSeq, Job, LoraUsed, Problem, ProblemKind, ProfileSpec, Project, Reference, Task, Timestamp,
 };
 use greenroom_schedule::{ScriptPlan, compile_profile, compile_script};
 use greenroom_store::{Batch, StoreError, Unique};
@@ -10,7 +10,7 @@ use greenroom_story::{Cast, Direction};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    clock,
+    access, clock,
     farm::Farm,
     forget,
     ledger::{LedgerError, event, task_event},
@@ -64,14 +64,7 @@ pub(crate) async fn script(
     let request = put_json(farm, &plan).await?;
     let breakdown = put_json(farm, &plan.breakdown).await?;
     let now = clock::now();
-    let job = Job {
-        id: clock::new_job(),
-        project: project.id,
-        title: plan.breakdown.title.clone(),
-        request,
-        state: JobState::Active,
-        created: now,
-    };
+    let job = Job::new(clock::new_job(), project.id, plan.breakdown.title.clone(), request, now);
     let tasks = compile_script(&plan, breakdown, job.id, now, &mut clock::new_task);
     insert(farm, job, tasks, Batch::new(), notes).await
 }
@@ -122,14 +115,7 @@ pub(crate) async fn character(
             return Ok(Pushed { value: old.clone(), created: false, notes: vec![] });
         }
     }
-    let job = Job {
-        id: clock::new_job(),
-        project: project.id,
-        title: name.clone(),
-        request,
-        state: JobState::Active,
-        created: now,
-    };
+    let job = Job::new(clock::new_job(), project.id, name.clone(), request, now);
     let task = compile_profile(spec, clock::new_task(), job.id, now);
     let character = Character {
         id: old.as_ref().map_or_else(clock::new_character, |c| c.id),
@@ -144,6 +130,7 @@ pub(crate) async fn character(
         state: CharacterState::Profiling { task: task.id },
         created: now,
     };
+    access::about_part("characters", character.id);
     let body = EventBody::CharacterChanged { character: character.id, state: "profiling".into() };
     let batch = Batch::new().insert_character(character.clone()).event(event(&job, now, body));
     let pushed = insert(farm, job, vec![task], batch, vec![]).await?;
@@ -181,6 +168,9 @@ pub(crate) async fn insert(
     notes: Vec<String>,
 ) -> Result<Pushed<Job>, LedgerError> {
     let _turn = farm.writing.lock().await;
+    access::about_part("jobs", job.id);
+    // A user of the farm is who it is, whatever it says.
+    let job = Job { user: Some(access::user()).filter(|user| !user.is_empty()).unwrap_or(job.user), ..job };
     let body = EventBody::JobCreated { title: job.title.clone(), tasks: tasks.len() as u32 };
     let mut batch = batch.insert_job(job.clone()).event(event(&job, job.created, body));
     for task in tasks {

@@ -244,6 +244,7 @@ pub(super) fn job(project: &str, j: &domain::Job, tasks: &[domain::Task], whole:
         end_time: end.and_then(time),
         tasks: if whole { tasks.iter().map(task).collect() } else { vec![] },
         task_counts,
+        user: j.user.clone(),
     }
 }
 

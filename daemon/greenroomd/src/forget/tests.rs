@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    access::Access,
     packs,
     push::{self, NewCharacter},
     report,
@@ -37,6 +38,7 @@ async fn farm(folder: &Path) -> Farm {
         artifacts: ArtifactStore::local(folder.join("artifacts")).unwrap(),
         pack,
         pack_digest,
+        access: Access::open(folder, Duration::from_secs(60)).unwrap(),
         workers: Workers::default(),
         work: Notify::new(),
         committed: watch::Sender::new(EventSeq(0)),
