@@ -6,11 +6,16 @@ use serde_json::{Value, json};
 
 use crate::summary::Summary;
 
+mod access;
+
+pub(crate) use access::{audit_row, token, user};
+
 /// A job; tasks where they are known.
 pub(crate) fn job(job: &v1::Job) -> Value {
     let mut value = json!({
         "name": job.name,
         "title": job.title,
+        "user": text(&job.user),
         "state": job_state(job),
         "problem": job.problem.as_ref().map(wire_problem),
         "draft_shots": job.draft_shots,
@@ -234,7 +239,7 @@ pub(crate) fn problem(problem: &Problem) -> Value {
 }
 
 /// RFC 3339, UTC.
-fn time(time: &prost_types::Timestamp) -> String {
+pub(crate) fn time(time: &prost_types::Timestamp) -> String {
     instant(time).map_or_else(String::new, |instant| instant.to_string())
 }
 
