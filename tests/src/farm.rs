@@ -26,11 +26,13 @@ pub struct Options {
     pub artifacts: Option<String>,
     /// Further environment variables of the daemon.
     pub environment: Vec<(String, String)>,
+    /// Who vouches for a daemon that is called by https.
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pack: None, workers: 1, artifacts: None, environment: vec![] }
+        Self { pack: None, workers: 1, artifacts: None, environment: vec![], ca: None }
     }
 }
 
@@ -82,8 +84,15 @@ impl Farm {
 
     /// What the command says to its caller and about what went wrong, called with this farm.
     pub async fn said(&self, arguments: &[&str]) -> String {
-        let (address, token) = (self.address(), self.state().join("admin.token"));
+        self.said_as(&self.state().join("admin.token"), arguments).await
+    }
+
+    /// The same, called with the token in a file.
+    pub async fn said_as(&self, token: &Path, arguments: &[&str]) -> String {
+        let address = self.address();
+        let ca = self.options.ca.as_ref().map(|ca| ca.display().to_string());
         let farm = ["--address", &address, "--token-file", token.to_str().unwrap()];
+        let farm = farm.into_iter().chain(ca.iter().flat_map(|ca| ["--ca", ca]));
         let output = greenroom(arguments.iter().copied().chain(farm)).await;
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     }
@@ -180,7 +189,7 @@ async fn spawn(state: &Path, options: &Options) -> (Child, Client) {
     })
     .await;
     let token = fs::read_to_string(state.join("admin.token")).unwrap();
-    let client = Client::connect(&address, token.trim()).await;
+    let client = Client::connect_by(&address, token.trim(), options.ca.as_deref()).await;
     until_attached(&client, options.workers, |_| true).await;
     (daemon, client)
 }

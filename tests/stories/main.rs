@@ -5,6 +5,7 @@
     reason = "a story may fail where it stands, and its name says what it shows"
 )]
 
+mod access;
 mod buckets;
 mod calibrations;
 mod consent;
@@ -14,3 +15,4 @@ mod identity;
 mod loras;
 mod packs;
 mod refusals;
+mod wires;
