@@ -6,11 +6,12 @@ use greenroom_proto::v1::{
     farm_service_client::FarmServiceClient, job_service_client::JobServiceClient,
     project_service_client::ProjectServiceClient,
 };
+use std::path::Path;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::Channel,
+    transport::{Certificate, Channel, ClientTlsConfig},
 };
 use tonic_types::StatusExt as _;
 
@@ -34,7 +35,17 @@ pub struct Client(Service);
 impl Client {
     /// Connects.
     pub async fn connect(address: &str, token: &str) -> Self {
-        let channel = Channel::from_shared(address.to_owned()).unwrap().connect().await.unwrap();
+        Self::connect_by(address, token, None).await
+    }
+
+    /// Connects to a daemon that somebody vouches for.
+    pub async fn connect_by(address: &str, token: &str, ca: Option<&Path>) -> Self {
+        let mut endpoint = Channel::from_shared(address.to_owned()).unwrap();
+        if let Some(ca) = ca {
+            let pem = Certificate::from_pem(std::fs::read(ca).unwrap());
+            endpoint = endpoint.tls_config(ClientTlsConfig::new().ca_certificate(pem)).unwrap();
+        }
+        let channel = endpoint.connect().await.unwrap();
         Self(InterceptedService::new(channel, Bearer(format!("Bearer {token}").parse().unwrap())))
     }
 

@@ -28,11 +28,13 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// Whether commands run, and with which lines more below [commands].
     pub commands: Option<String>,
+    /// Who vouches for a daemon that is called by https.
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pack: None, workers: 1, artifacts: None, environment: vec![], commands: None }
+        Self { pack: None, workers: 1, artifacts: None, environment: vec![], commands: None, ca: None }
     }
 }
 
@@ -108,8 +110,15 @@ impl Farm {
 
     /// What the command says to its caller and about what went wrong, called with this farm.
     pub async fn said(&self, arguments: &[&str]) -> String {
-        let (address, token) = (self.address(), self.state().join("admin.token"));
+        self.said_as(&self.state().join("admin.token"), arguments).await
+    }
+
+    /// The same, called with the token in a file.
+    pub async fn said_as(&self, token: &Path, arguments: &[&str]) -> String {
+        let address = self.address();
+        let ca = self.options.ca.as_ref().map(|ca| ca.display().to_string());
         let farm = ["--address", &address, "--token-file", token.to_str().unwrap()];
+        let farm = farm.into_iter().chain(ca.iter().flat_map(|ca| ["--ca", ca]));
         let output = greenroom(arguments.iter().copied().chain(farm)).await;
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     }
@@ -215,7 +224,7 @@ async fn spawn(state: &Path, options: &Options) -> (Child, Client) {
     })
     .await;
     let token = fs::read_to_string(state.join("admin.token")).unwrap();
-    let client = Client::connect(&address, token.trim()).await;
+    let client = Client::connect_by(&address, token.trim(), options.ca.as_deref()).await;
     (daemon, client)
 }
 

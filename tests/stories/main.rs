@@ -5,6 +5,7 @@
     reason = "a story may fail where it stands, and its name says what it shows"
 )]
 
+mod access;
 mod buckets;
 mod calibrations;
 mod commands;
@@ -17,3 +18,4 @@ mod loras;
 mod packs;
 mod refusals;
 mod scheduling;
+mod wires;

@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 use crate::command::{
-    cancel, character, completions, config as config_command, export, job, jobs, limits, lora, node, nodes, pack,
-    policy, project, pull, push, queue, report, run, status, watch, why,
+    audit, cancel, character, completions, config as config_command, export, job, jobs, limits, lora, node, nodes,
+    pack, policy, project, pull, push, queue, report, run, status, token, user, watch, whoami, why,
 };
 
 /// Push scripts to a Greenroom farm, watch them being filmed, pull the clips.
@@ -23,12 +23,15 @@ pub(crate) struct Cli {
 /// Flags of every command.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Global {
-    /// Address of the daemon, such as http://127.0.0.1:7474
+    /// Address of the daemon, such as https://farm.studio.lan:7474
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub(crate) address: Option<String>,
     /// File that holds the daemon's access token
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) token_file: Option<PathBuf>,
+    /// File with the certificate of the authority that vouches for the daemon (PEM) [default: the system's authorities]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub(crate) ca: Option<PathBuf>,
     /// Configuration file [default: greenroom/config.toml in $XDG_CONFIG_HOME or ~/.config]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) config: Option<PathBuf>,
@@ -60,6 +63,11 @@ pub(crate) enum Command {
     Export(export::Export),
     Report(report::Report),
     Status(status::Status),
+    User(user::User),
+    Token(token::Token),
+    Audit(audit::Audit),
+    #[command(name = "whoami")]
+    WhoAmI(whoami::WhoAmI),
     Pack(pack::Pack),
     Config(config_command::Config),
     Completions(completions::Completions),

@@ -1,5 +1,6 @@
 //! One command, one file; its doc comment is the help.
 
+pub(crate) mod audit;
 pub(crate) mod cancel;
 pub(crate) mod character;
 pub(crate) mod completions;
@@ -21,7 +22,10 @@ pub(crate) mod queue;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod token;
+pub(crate) mod user;
 pub(crate) mod watch;
+pub(crate) mod whoami;
 pub(crate) mod why;
 
 pub(crate) mod steps;
@@ -109,6 +113,10 @@ async fn dispatch(command: &Command, context: &Context) -> Ended {
         Command::Report(command) => command.run(context).await,
         Command::Status(command) => command.run(context).await,
         Command::Lora(command) => command.run(context).await,
+        Command::User(command) => command.run(context).await,
+        Command::Token(command) => command.run(context).await,
+        Command::Audit(command) => command.run(context).await,
+        Command::WhoAmI(command) => command.run(context).await,
         Command::Pack(command) => command.run(context).await,
         Command::Config(command) => Ok(command.run(context)),
         Command::Completions(command) => Ok(command.run(context)),

@@ -18,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) address: Setting<String>,
     /// What holds the access token.
     pub(crate) token_file: Setting<PathBuf>,
+    /// Who vouches for the daemon; none means the system's authorities.
+    pub(crate) ca: Setting<PathBuf>,
 }
 
 /// One setting.
@@ -64,6 +66,7 @@ struct ConfigFile {
 struct DaemonSection {
     address: Option<String>,
     token_file: Option<PathBuf>,
+    ca: Option<PathBuf>,
 }
 
 impl Config {
@@ -80,7 +83,8 @@ impl Config {
         };
         let path = file.value.clone().unwrap_or_default();
         // A relative path in the file means: beside the file.
-        let token_file = read.token_file.map(|token| path.parent().unwrap_or(Path::new("")).join(token));
+        let beside = |file: PathBuf| path.parent().unwrap_or(Path::new("")).join(file);
+        let (token_file, ca) = (read.token_file.map(beside), read.ca.map(beside));
         Ok(Self {
             address: Setting::strongest(
                 (&flags.address, "--address"),
@@ -92,6 +96,7 @@ impl Config {
                 (&environment.token_file, "GREENROOM_TOKEN_FILE"),
                 (token_file, &path),
             ),
+            ca: Setting::strongest((&flags.ca, "--ca"), (&environment.ca, "GREENROOM_CA"), (ca, &path)),
             file,
         })
     }
@@ -122,7 +127,7 @@ fn read_file(path: &Path, required: bool) -> Result<DaemonSection, Problem> {
         Ok(text) => toml::from_str::<ConfigFile>(&text).map(|file| file.daemon).map_err(|error| {
             problem(
                 error.message().to_owned(),
-                "write a section [daemon] with address = \"…\" and token_file = \"…\", and nothing else",
+                "write a section [daemon] with address, token_file and ca = \"…\", and nothing else",
             )
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => Ok(DaemonSection::default()),

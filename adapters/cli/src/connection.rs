@@ -2,17 +2,22 @@
 
 use greenroom_domain::{Problem, ProblemKind};
 use greenroom_proto::v1::{
-    self, artifact_service_client::ArtifactServiceClient, character_service_client::CharacterServiceClient,
-    farm_service_client::FarmServiceClient, job_service_client::JobServiceClient,
-    lora_service_client::LoraServiceClient, project_service_client::ProjectServiceClient,
-    schedule_service_client::ScheduleServiceClient,
+    self, artifact_service_client::ArtifactServiceClient, audit_service_client::AuditServiceClient,
+    character_service_client::CharacterServiceClient, farm_service_client::FarmServiceClient,
+    job_service_client::JobServiceClient, lora_service_client::LoraServiceClient,
+    project_service_client::ProjectServiceClient, schedule_service_client::ScheduleServiceClient,
+    token_service_client::TokenServiceClient, user_service_client::UserServiceClient,
 };
-use std::{error::Error, path::PathBuf, time::Duration};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 use tonic_types::StatusExt as _;
 
@@ -62,22 +67,30 @@ impl Farm {
                  `greenroom run` works without a daemon",
             ));
         };
-        Self::connect(address, config.token_file.value.clone()).await
+        Self::connect(address, config.token_file.value.clone(), config.ca.value.as_deref()).await
     }
 
-    /// Connects to a daemon.
-    pub(crate) async fn connect(address: &str, token_file: Option<PathBuf>) -> Result<Self, Problem> {
+    /// Connects to a daemon; `ca` vouches for one that is called by https, or else the system's authorities do.
+    pub(crate) async fn connect(
+        address: &str,
+        token_file: Option<PathBuf>,
+        ca: Option<&Path>,
+    ) -> Result<Self, Problem> {
         let token = token_file.as_ref().map(read_token).transpose()?;
         let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-        let remedy = "write the address as http://HOST:PORT";
-        if !url.starts_with("http://") {
-            return Err(Problem::invalid(STEP, address, "only http:// addresses can be called", remedy));
+        let remedy = "write the address as https://HOST:PORT or http://HOST:PORT";
+        let is_tls = url.starts_with("https://");
+        if !is_tls && !url.starts_with("http://") {
+            return Err(Problem::invalid(STEP, address, "only https:// and http:// addresses can be called", remedy));
         }
-        let endpoint = Endpoint::from_shared(url)
-            .map_err(|error| Problem::invalid(STEP, address, root(&error), remedy))?
-            .connect_timeout(CONNECT_WITHIN)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_while_idle(true);
+        let mut endpoint =
+            Endpoint::from_shared(url).map_err(|error| Problem::invalid(STEP, address, root(&error), remedy))?;
+        if is_tls {
+            let invalid = |e| Problem::invalid(STEP, address, root(&e), "give --ca a PEM file with a certificate");
+            endpoint = endpoint.tls_config(authority(ca)?).map_err(invalid)?;
+        }
+        let endpoint =
+            endpoint.connect_timeout(CONNECT_WITHIN).http2_keep_alive_interval(KEEP_ALIVE).keep_alive_while_idle(true);
         let channel = endpoint.connect().await.map_err(|error| away(address, root(&error)))?;
         let service = InterceptedService::new(channel, Bearer(token));
         Ok(Self { service, address: address.to_owned(), token_file })
@@ -118,6 +131,21 @@ impl Farm {
         LoraServiceClient::new(self.service.clone())
     }
 
+    /// Users.
+    pub(crate) fn users(&self) -> UserServiceClient<Service> {
+        UserServiceClient::new(self.service.clone())
+    }
+
+    /// Tokens.
+    pub(crate) fn tokens(&self) -> TokenServiceClient<Service> {
+        TokenServiceClient::new(self.service.clone())
+    }
+
+    /// The audit log.
+    pub(crate) fn audit(&self) -> AuditServiceClient<Service> {
+        AuditServiceClient::new(self.service.clone())
+    }
+
     /// Bytes.
     pub(crate) fn artifacts(&self) -> ArtifactServiceClient<Service> {
         ArtifactServiceClient::new(self.service.clone())
@@ -126,7 +154,11 @@ impl Farm {
     /// What a failed call means for a person.
     pub(crate) async fn problem(&self, status: Status) -> Problem {
         match status.code() {
-            Code::Unauthenticated => self.wrong_token(),
+            // What the daemon knows of a token that lapsed says more than that it is not its own.
+            Code::Unauthenticated => match told(&status) {
+                Some(problem) if problem.step != STEP => problem,
+                _ => self.wrong_token(),
+            },
             Code::Unimplemented => self.other_version().await,
             Code::Unavailable if told(&status).is_none() => away(&self.address, cause_of(&status)),
             _ => told(&status).unwrap_or_else(|| self.unexplained(&status)),
@@ -154,7 +186,14 @@ impl Farm {
 
     fn unexplained(&self, status: &Status) -> Problem {
         let cause = format!("{} ({:?})", status.message(), status.code());
-        Problem::new(ProblemKind::Internal, STEP, &self.address, cause, "look at the daemon's log")
+        // A daemon that speaks TLS hangs up on who does not.
+        let remedy = match status.source() {
+            Some(_) if !self.address.starts_with("https://") => {
+                "call it by https:// if it has TLS; else look at its log"
+            }
+            _ => "look at the daemon's log",
+        };
+        Problem::new(ProblemKind::Internal, STEP, &self.address, cause, remedy)
     }
 }
 
@@ -200,7 +239,19 @@ fn kind(name: &str) -> ProblemKind {
     }
 }
 
+/// Who vouches for a daemon.
+fn authority(ca: Option<&Path>) -> Result<ClientTlsConfig, Problem> {
+    let Some(file) = ca else { return Ok(ClientTlsConfig::new().with_native_roots()) };
+    let remedy = "give --ca the ca.pem of the farm";
+    let pem = std::fs::read(file).map_err(|e| Problem::invalid("read CA", file.display().to_string(), e, remedy))?;
+    Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
+}
+
 fn away(address: &str, cause: String) -> Problem {
+    if cause.contains("certificate") {
+        let remedy = "give --ca the ca.pem of the farm, and call the daemon by a name that its certificate has";
+        return Problem::new(ProblemKind::Unavailable, STEP, address, cause, remedy);
+    }
     let remedy = "start greenroomd there, or point --address at a daemon that runs";
     Problem::new(ProblemKind::Unavailable, STEP, address, cause, remedy)
 }

@@ -70,7 +70,7 @@ impl EmbeddedFarm {
 
     /// Connects to it.
     pub(crate) async fn connect(&self) -> Result<Farm, Problem> {
-        Farm::connect(&self.address, Some(self.state.join("admin.token"))).await
+        Farm::connect(&self.address, Some(self.state.join("admin.token")), None).await
     }
 
     /// Lets it end by itself, which is to say: at once, but in order.

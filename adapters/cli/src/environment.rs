@@ -17,6 +17,8 @@ pub(crate) struct Environment {
     pub(crate) address: Option<String>,
     /// GREENROOM_TOKEN_FILE.
     pub(crate) token_file: Option<PathBuf>,
+    /// GREENROOM_CA.
+    pub(crate) ca: Option<PathBuf>,
     /// GREENROOMD: the daemon's program for an embedded farm.
     pub(crate) daemon: Option<PathBuf>,
     /// GREENROOM_WORKER: the worker's program, which looks at models.
@@ -50,6 +52,7 @@ impl Environment {
         Self {
             address: set("GREENROOM_ADDRESS").map(|a| a.to_string_lossy().into_owned()),
             token_file: set("GREENROOM_TOKEN_FILE").map(PathBuf::from),
+            ca: set("GREENROOM_CA").map(PathBuf::from),
             daemon: set("GREENROOMD").map(PathBuf::from),
             worker: set("GREENROOM_WORKER").map(PathBuf::from),
             pack: set("GREENROOM_PACK").map(PathBuf::from),

@@ -1,5 +1,6 @@
 //! What the daemon says, as JSON for programs. Field names are those of the proto files.
 
+mod access;
 mod schedule;
 
 use greenroom_domain::Problem;
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::summary::Summary;
 
+pub(crate) use access::{audit_row, token, user};
 pub(crate) use schedule::{device, explanation, limit, node, queued};
 
 /// A job; tasks where they are known.
@@ -15,6 +17,7 @@ pub(crate) fn job(job: &v1::Job) -> Value {
     let mut value = json!({
         "name": job.name,
         "title": job.title,
+        "user": text(&job.user),
         "state": job_state(job),
         "problem": job.problem.as_ref().map(wire_problem),
         "draft_shots": job.draft_shots,
@@ -242,7 +245,7 @@ pub(crate) fn problem(problem: &Problem) -> Value {
 }
 
 /// RFC 3339, UTC.
-fn time(time: &prost_types::Timestamp) -> String {
+pub(crate) fn time(time: &prost_types::Timestamp) -> String {
     instant(time).map_or_else(String::new, |instant| instant.to_string())
 }
 

@@ -2,17 +2,27 @@
 
 use clap::{Parser, Subcommand};
 use greenroom_artifacts::Place;
-use greenroom_domain::{PathRule, Problem};
+use greenroom_domain::{PathRule, Problem, ProblemKind};
 use serde::Deserialize;
 use std::{
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+use crate::tls;
+
+const AFTER: &str = "`greenroomd cert DIR` makes a certificate for a farm that has no public name; see its --help.";
+
+/// A stolen credential of a worker is of use no longer than this, unless asked otherwise …
+const CREDENTIAL: Duration = Duration::from_secs(3600);
+/// … and renewing takes a moment.
+const SHORTEST: Duration = Duration::from_secs(2);
 
 /// The Greenroom daemon: keeps the ledger, serves the API, and supervises one worker per device.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_help = AFTER)]
 pub(crate) struct Args {
     /// Configuration file (TOML). Flags and environment variables go before what it says.
     #[arg(long, env = "GREENROOM_DAEMON_CONFIG", value_name = "FILE")]
@@ -34,6 +44,15 @@ pub(crate) struct Args {
     /// Address to listen on; port 0 takes a free one. The address in use stands in STATE/endpoint.json.
     #[arg(long, env = "GREENROOM_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
+    /// The certificate to serve TLS with (PEM), and those that lead from it to its issuer.
+    #[arg(long, env = "GREENROOM_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM). SIGHUP reads both again.
+    #[arg(long, env = "GREENROOM_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Listen on an address that other machines reach, without TLS: tokens and pictures cross the network as they are.
+    #[arg(long)]
+    pub insecure: bool,
     /// The folder of the models, with its pack.toml.
     #[arg(long, env = "GREENROOM_PACK", value_name = "DIR")]
     pub pack: Option<PathBuf>,
@@ -49,6 +68,9 @@ pub(crate) struct Args {
     /// The worker program; the default is greenroom-worker beside this program.
     #[arg(long, env = "GREENROOM_WORKER", value_name = "FILE")]
     pub worker: Option<PathBuf>,
+    /// How long the credential of a worker on another machine holds, as in 1h or 90s; it is renewed before it ends.
+    #[arg(long, env = "GREENROOM_WORKER_CREDENTIAL", value_name = "TIME")]
+    pub worker_credential: Option<jiff::SignedDuration>,
     /// Stop gracefully when standard input closes: whoever started the daemon has gone.
     #[arg(long)]
     pub until_stdin_closes: bool,
@@ -117,6 +139,9 @@ struct DaemonSection {
     artifacts: Option<String>,
     listen: Option<SocketAddr>,
     advertise: Option<String>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    insecure: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -131,6 +156,7 @@ struct WorkersSection {
     count: Option<u32>,
     threads: Option<u32>,
     program: Option<PathBuf>,
+    credential: Option<jiff::SignedDuration>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -187,12 +213,16 @@ pub(crate) struct Config {
     pub ledger: Option<LedgerUrl>,
     pub advertise: Option<String>,
     pub listen: SocketAddr,
+    /// Certificate and key, where TLS is served.
+    pub tls: Option<tls::Files>,
     pub pack: PathBuf,
     pub onnxruntime: Option<PathBuf>,
     pub workers: u32,
     pub threads: u32,
     pub worker: PathBuf,
     pub commands: Commands,
+    /// How long the credential of a worker that joined holds.
+    pub credential: Duration,
     pub until_stdin_closes: bool,
 }
 
@@ -230,6 +260,13 @@ impl Config {
                 "pass --pack DIR, set GREENROOM_PACK, or write [models] pack = \"DIR\" to the configuration file",
             )
         })?;
+        let listen = args.listen.or(file.daemon.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7474)));
+        let tls = certificate(args.tls_cert.or(file.daemon.tls_cert), args.tls_key.or(file.daemon.tls_key))?;
+        if tls.is_none() && !listen.ip().is_loopback() && !(args.insecure || file.daemon.insecure) {
+            return Err(exposed(listen));
+        }
+        let credential = args.worker_credential.or(file.workers.credential);
+        let credential = credential.map_or(CREDENTIAL, jiff::SignedDuration::unsigned_abs).max(SHORTEST);
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
         let state = state(args.state, file.daemon.state);
         let artifacts = match (args.artifacts, file.daemon.artifacts) {
@@ -249,7 +286,8 @@ impl Config {
             state,
             ledger: args.ledger.or(file.ledger.url),
             advertise: args.advertise.or(file.daemon.advertise),
-            listen: args.listen.or(file.daemon.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7474))),
+            listen,
+            tls,
             pack,
             onnxruntime: args.onnxruntime.or(file.models.onnxruntime),
             workers: args.workers.or(file.workers.count).unwrap_or(1),
@@ -259,6 +297,7 @@ impl Config {
                 .or(file.workers.program)
                 .unwrap_or_else(|| own_program.with_file_name("greenroom-worker")),
             commands: file.commands.check()?,
+            credential,
             until_stdin_closes: args.until_stdin_closes,
         })
     }
@@ -266,6 +305,28 @@ impl Config {
 
 fn state(flag: Option<PathBuf>, file: Option<PathBuf>) -> PathBuf {
     flag.or(file).unwrap_or_else(|| "/var/lib/greenroom".into())
+}
+
+fn certificate(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<tls::Files>, Problem> {
+    let half = |given: &Path, missing: &str| {
+        let cause = format!("{missing} is not set, and a certificate is served with its key");
+        let remedy = format!("set {missing} too, or neither");
+        Err(Problem::invalid("read configuration", given.display().to_string(), cause, remedy))
+    };
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(tls::Files { cert, key })),
+        (Some(cert), None) => half(&cert, "tls_key"),
+        (None, Some(key)) => half(&key, "tls_cert"),
+        (None, None) => Ok(None),
+    }
+}
+
+fn exposed(listen: SocketAddr) -> Problem {
+    let cause =
+        "other machines reach this address, and without TLS whoever listens on the way reads tokens and pictures";
+    let remedy = "set tls_cert and tls_key (`greenroomd cert DIR` makes both), listen on 127.0.0.1, or say --insecure where \
+                  the network itself is private";
+    Problem::new(ProblemKind::Denied, "listen", listen.to_string(), cause, remedy)
 }
 
 fn read(path: &Path) -> Result<File, Problem> {
@@ -302,6 +363,22 @@ mod tests {
         let config = Config::resolve(args, Path::new("/usr/bin/greenroomd")).unwrap();
         assert_eq!(config.ledger.as_ref().unwrap().reveal(), "postgres://farm:s3cret@db/ledger");
         assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_tls_or_a_word() {
+        let resolve = |more: &[&str]| {
+            let line = ["greenroomd", "--pack", "/p", "--listen", "0.0.0.0:1"].iter().chain(more);
+            Config::resolve(Args::parse_from(line), Path::new("/usr/bin/greenroomd"))
+        };
+        let problem = resolve(&[]).unwrap_err();
+        let cause =
+            "other machines reach this address, and without TLS whoever listens on the way reads tokens and pictures";
+        assert_eq!(problem.to_string(), format!("listen: 0.0.0.0:1: {cause}"));
+        assert!(resolve(&["--insecure"]).is_ok());
+        assert!(resolve(&["--tls-cert", "c", "--tls-key", "k"]).is_ok());
+        let half = resolve(&["--tls-cert", "c"]).unwrap_err();
+        assert!(half.cause.starts_with("tls_key is not set"), "{half}");
     }
 
     #[test]

@@ -50,9 +50,15 @@ pub(crate) fn news(batch: &Batch) -> Vec<News> {
             Some(News::Task(Box::new(Entry::from(task)), task.spec.as_ref().map(Spec::digest)))
         }
         Change::SetPolicy(policy) => Some(News::Policy(Box::new(policy.clone()))),
-        Change::InsertCharacter(_) | Change::UpdateCharacter(_) | Change::Forget(_) | Change::UpdateForgotten(_) => {
-            None
-        }
+        Change::InsertCharacter(_)
+        | Change::UpdateCharacter(_)
+        | Change::Forget(_)
+        | Change::UpdateForgotten(_)
+        | Change::InsertUser(_)
+        | Change::UpdateUser(_)
+        | Change::InsertToken(_)
+        | Change::UpdateToken(_)
+        | Change::AppendAudit(_) => None,
     };
     batch.changes.iter().filter_map(tell).collect()
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the daemon's one clock and its one source of entropy")]
 
-use greenroom_domain::{CharacterId, JobId, ProjectId, TaskId, Timestamp, WorkerId};
+use greenroom_domain::{CharacterId, JobId, ProjectId, TaskId, Timestamp, TokenId, UserId, WorkerId};
 
 /// Now.
 pub(crate) fn now() -> Timestamp {
@@ -14,6 +14,19 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) fn day(at: Timestamp) -> String {
     let instant = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
     instant.strftime("%Y-%m-%d").to_string()
+}
+
+/// A moment, in UTC, for people: `2027-03-31 12:00 UTC`.
+pub(crate) fn minute(at: Timestamp) -> String {
+    let instant = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
+    instant.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// (year, month, day) so many days from today, in UTC.
+pub(crate) fn date(days: i64) -> (i32, u8, u8) {
+    let at = now().as_millis().saturating_add(days.saturating_mul(86_400_000));
+    let date = jiff::Timestamp::from_millisecond(at).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC).date();
+    (i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs())
 }
 
 /// The last day before a moment, for what holds until then.
@@ -36,6 +49,8 @@ new_ids! {
     new_job -> JobId
     new_task -> TaskId
     new_worker -> WorkerId
+    new_user -> UserId
+    new_token -> TokenId
 }
 
 /// A new secret, 256 bits as hexadecimal digits.

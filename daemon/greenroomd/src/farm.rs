@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::{Mutex, Notify, RwLock, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{args::Commands, ledger::Wish, role::Roles, workers::Workers};
+use crate::{access::Access, args::Commands, ledger::Wish, role::Roles, workers::Workers};
 
 /// The farm's state and its bells.
 pub(crate) struct Farm {
@@ -29,6 +29,8 @@ pub(crate) struct Farm {
     pub pack: Pack,
     /// Names that exact pack.
     pub pack_digest: Digest,
+    /// Tokens that are not in the ledger.
+    pub access: Access,
     /// Whether and how commands run.
     pub commands: Commands,
     /// Workers that are attached.
@@ -93,6 +95,7 @@ pub(crate) mod tests {
             store: Arc::new(SqliteStore::open(folder.join("greenroom.db")).await.unwrap()),
             writing: Mutex::new(()),
             wishes: std::sync::Mutex::default(),
+            access: Access::open(folder, std::time::Duration::from_secs(60)).unwrap(),
             commands: Commands::default(),
             book: std::sync::Mutex::default(),
             fresh: std::sync::Mutex::default(),

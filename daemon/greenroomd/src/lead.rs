@@ -14,11 +14,17 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Leads, or stands by and leads when it is this daemon's turn, until the daemon stops. Whoever leads alone has said
 /// [`prepare`] before.
-pub(crate) async fn run(farm: Arc<Farm>, shared: Option<Arc<PostgresStore>>, config: Arc<Config>, url: String) {
-    let Some(shared) = shared else { return reign(&farm, &config, &url, std::future::pending()).await };
+pub(crate) async fn run(
+    farm: Arc<Farm>,
+    shared: Option<Arc<PostgresStore>>,
+    config: Arc<Config>,
+    url: String,
+    own: String,
+) {
+    let Some(shared) = shared else { return reign(&farm, &config, &own, std::future::pending()).await };
     while !farm.stop.is_cancelled() {
         let elected = tokio::select! {
-            elected = shared.lead(config.advertise.as_deref().unwrap_or(&url)) => elected,
+            elected = shared.lead(&url) => elected,
             never = follow(&farm, &shared) => match never {},
             () = farm.stop.cancelled() => return,
         };
@@ -26,7 +32,7 @@ pub(crate) async fn run(farm: Arc<Farm>, shared: Option<Arc<PostgresStore>>, con
             Ok(term) => {
                 tracing::info!(ledger = shared.place(), term = term.epoch, "lead.begin");
                 match prepare(&farm).await {
-                    Ok(()) => reign(&farm, &config, &url, term.ended()).await,
+                    Ok(()) => reign(&farm, &config, &own, term.ended()).await,
                     Err(error) => told(&error, "cannot read the ledger; another may lead"),
                 }
                 // Workers that are left are another leader's; they attach there.

@@ -13,7 +13,7 @@ use greenroom_store::{Batch, Expected, StoreError};
 use std::collections::{BTreeMap, btree_map::Entry};
 use thiserror::Error;
 
-use crate::{book, clock, command, farm::Farm, learn, push};
+use crate::{access, book, clock, command, farm::Farm, learn, push};
 
 pub(crate) use group::Wish;
 
@@ -145,7 +145,8 @@ impl Farm {
     pub(crate) async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let _one_step = self.committing.lock().await;
         let news = book::news(&batch);
-        let events = self.store.commit(batch).await?;
+        let events = self.store.commit(access::sign(batch)).await?;
+        access::signed();
         self.note(news, clock::now());
         if let Some(last) = events.last() {
             self.committed.send_if_modified(|seq| std::mem::replace(seq, last.seq.max(*seq)) < last.seq);

@@ -1,9 +1,10 @@
 //! The control plane: API, ledger, dispatch, and supervision of workers.
 
+mod access;
 mod api;
 mod args;
-mod auth;
 mod book;
+mod cert;
 mod clock;
 mod command;
 mod dispatch;
@@ -21,12 +22,19 @@ mod report;
 mod role;
 mod serve;
 mod supervise;
+mod tls;
 mod workers;
 
 use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let first = std::env::args_os().nth(1);
+    if first.is_some_and(|first| first == "cert") {
+        let cert = cert::Cert::parse_from(std::env::args_os().skip(1));
+        logs::init();
+        return ended(cert.run());
+    }
     let args = args::Args::parse();
     logs::init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -42,7 +50,11 @@ fn main() -> ExitCode {
             Some(args::Command::Ledger(what)) => maintain::run(what, args::Where::resolve(args)?).await,
         }
     });
-    match done {
+    ended(done)
+}
+
+fn ended(result: Result<(), greenroom_domain::Problem>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             tracing::error!(remedy = problem.remedy, "{problem}");

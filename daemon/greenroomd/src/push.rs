@@ -10,7 +10,7 @@ use greenroom_story::{Cast, Direction};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    clock,
+    access, clock,
     farm::Farm,
     forget,
     ledger::{LedgerError, event, task_event},
@@ -141,6 +141,7 @@ pub(crate) async fn character(
         state: CharacterState::Profiling { task: task.id },
         created: now,
     };
+    access::about_part("characters", character.id);
     let body = EventBody::CharacterChanged { character: character.id, state: "profiling".into() };
     let batch = Batch::new().insert_character(character.clone()).event(event(&job, now, body));
     let pushed = insert(farm, job, vec![task], batch, vec![]).await?;
@@ -178,6 +179,9 @@ pub(crate) async fn insert(
     notes: Vec<String>,
 ) -> Result<Pushed<Job>, LedgerError> {
     let _turn = farm.writing.lock().await;
+    access::about_part("jobs", job.id);
+    // A user of the farm is who it is, whatever it says.
+    let job = Job { user: Some(access::user()).filter(|user| !user.is_empty()).unwrap_or(job.user), ..job };
     let body = EventBody::JobCreated { title: job.title.clone(), tasks: tasks.len() as u32 };
     let mut batch = batch.insert_job(job.clone()).event(event(&job, job.created, body));
     for task in tasks {

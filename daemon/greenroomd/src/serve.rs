@@ -3,7 +3,7 @@
 use greenroom_domain::{Problem, ProblemKind};
 use serde::Serialize;
 use std::{
-    net::SocketAddr,
+    net::Ipv4Addr,
     path::Path,
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
@@ -18,15 +18,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::Access,
     api,
     args::{Args, Config},
-    auth::Tokens,
     clock,
     farm::Farm,
     lead,
     open::{self, Ledger},
     packs,
     role::{Role, Roles},
+    tls::{Tls, TlsListener},
     workers::Workers,
 };
 
@@ -47,7 +48,7 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
     std::fs::create_dir_all(state).map_err(fail("open state folder"))?;
     let _lock = lock(state)?;
     let (pack, pack_digest) = packs::open(&config.pack)?;
-    let tokens = Tokens::open(state)?;
+    let access = Access::open(state, config.credential)?;
     let Ledger { store, shared } = open::ledger(&config.ledger_place()).await?;
     #[expect(clippy::disallowed_methods, reason = "a bucket's keys are told by the environment alone")]
     let artifacts = config.artifacts.open(std::env::vars()).map_err(|e| e.problem())?;
@@ -63,6 +64,7 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
         artifacts,
         pack,
         pack_digest,
+        access,
         commands: config.commands.clone(),
         workers: Workers::default(),
         work: Notify::new(),
@@ -78,18 +80,44 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
         unusable("listen", Path::new(&config.listen.to_string()), &e.to_string(), "choose another --listen")
     })?;
     let address = listener.local_addr().map_err(fail("listen"))?;
-    let url = format!("http://{address}");
+    let tls = config.tls.clone().map(Tls::open).transpose()?;
+    let url = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
+    // The certificate names the farm and not this machine's own address, so our own workers come in by a door of theirs.
+    let own_door = match &tls {
+        Some(_) => Some(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(fail("listen"))?),
+        None => None,
+    };
+    let own_url = match &own_door {
+        Some(door) => format!("http://{}", door.local_addr().map_err(fail("listen"))?),
+        None => url.clone(),
+    };
     let endpoint = state.join("endpoint.json");
-    announce(&endpoint, address).map_err(fail("write endpoint.json"))?;
+    announce(&endpoint, &url).map_err(fail("write endpoint.json"))?;
 
     let mut tasks = JoinSet::new();
-    tasks.spawn(lead::run(farm.clone(), shared, config.clone(), url.clone()));
+    let advertised = config.advertise.clone().unwrap_or_else(|| url.clone());
+    tasks.spawn(lead::run(farm.clone(), shared, config.clone(), advertised, own_url));
     tasks.spawn(sweep(farm.clone()));
     tracing::info!(%url, state = %state.display(), pack = farm.pack.name, "ready");
 
-    let served = axum::serve(listener, api::router(farm.clone(), &tokens).await)
-        .with_graceful_shutdown(farm.stop.clone().cancelled_owned());
-    let server = tokio::spawn(async move { served.await });
+    let stop = || farm.stop.clone().cancelled_owned();
+    let router = api::router(farm.clone()).await;
+    if let Some(door) = own_door {
+        let served = axum::serve(door, api::workers_router(farm.clone())).with_graceful_shutdown(stop());
+        tasks.spawn(async move { drop(served.await) });
+    }
+    let server = match tls {
+        Some(tls) => {
+            let listener = TlsListener::new(listener, tls.clone()).map_err(fail("listen"))?;
+            tasks.spawn(reread(tls, farm.clone()));
+            let served = axum::serve(listener, router).with_graceful_shutdown(stop());
+            tokio::spawn(async move { served.await })
+        }
+        None => {
+            let served = axum::serve(listener, router).with_graceful_shutdown(stop());
+            tokio::spawn(async move { served.await })
+        }
+    };
 
     stopped(config.until_stdin_closes).await;
     tracing::info!("stopping");
@@ -105,6 +133,20 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
     .await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Reads the certificate again at SIGHUP: it was renewed.
+async fn reread(tls: Tls, farm: Arc<Farm>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => match tls.reload() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(problem) => tracing::error!(remedy = problem.remedy, "{problem}; the one before stays in force"),
+            },
+            () = farm.stop.cancelled() => return,
+        }
+    }
 }
 
 /// Ends at SIGTERM, SIGINT, or, if asked, at the end of standard input.
@@ -145,8 +187,8 @@ struct Endpoint {
     pid: u32,
 }
 
-fn announce(path: &Path, address: SocketAddr) -> std::io::Result<()> {
-    let endpoint = Endpoint { address: format!("http://{address}"), pid: std::process::id() };
+fn announce(path: &Path, url: &str) -> std::io::Result<()> {
+    let endpoint = Endpoint { address: url.to_owned(), pid: std::process::id() };
     let aside = path.with_extension("json.new");
     std::fs::write(&aside, serde_json::to_vec(&endpoint)?)?;
     std::fs::rename(aside, path)

@@ -1,7 +1,7 @@
 //! Keeps worker processes running: one per slot, restarted when it dies, stopped with the daemon.
 
 use std::{process::Stdio, sync::Arc, time::Duration};
-use tokio::{process::Command, time::Instant};
+use tokio::{io::AsyncWriteExt as _, process::Command, time::Instant};
 
 use crate::{args::Config, farm::Farm};
 
@@ -19,10 +19,15 @@ pub(crate) async fn run(farm: Arc<Farm>, config: Arc<Config>, address: String, s
     let mut wait = FIRST_WAIT;
     loop {
         let started = Instant::now();
+        // A secret of its own, told by the pipe and kept nowhere: it holds as long as the process.
+        let own = farm.access.child();
         match command(&config, &address).spawn() {
             Ok(mut child) => {
                 // The worker ends when this pipe closes, so it cannot outlive a daemon that was killed.
-                let lifeline = child.stdin.take();
+                let mut lifeline = child.stdin.take();
+                if let Some(pipe) = &mut lifeline {
+                    let _ = pipe.write_all(format!("{}\n", own.secret).as_bytes()).await;
+                }
                 tokio::select! {
                     status = child.wait() => {
                         let status = status.map_or_else(|e| e.to_string(), |s| s.to_string());
@@ -43,6 +48,7 @@ pub(crate) async fn run(farm: Arc<Farm>, config: Arc<Config>, address: String, s
                 tracing::error!(slot, %program, %error, "cannot start the worker; set --worker to greenroom-worker");
             }
         }
+        drop(own);
         wait = if started.elapsed() >= HEALTHY { FIRST_WAIT } else { wait };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
@@ -58,7 +64,7 @@ fn command(config: &Config, address: &str) -> Command {
         .arg("--daemon")
         .arg(address)
         .arg("--token-file")
-        .arg(config.state.join("worker.token"))
+        .arg("-")
         .arg("--artifacts")
         .arg(config.artifacts.to_string())
         .arg("--scratch")

@@ -19,22 +19,17 @@ use tokio::{
     sync::mpsc::{self, UnboundedSender},
 };
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::{metadata::MetadataValue, transport::Channel};
 
 use crate::{
-    Args, device,
+    Args, credential, device,
     fault::Fault,
     models::Models,
     offer,
     run::{self, Bench, Commands, Preview},
 };
 
-/// The daemon is tried so often before the worker gives up; whoever started it starts another one.
-const TRIES: u32 = 20;
 /// A session of commands waits so long for the next task of its step.
 const WARM: Duration = Duration::from_secs(5);
-/// Time between tries.
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// Works until the daemon says stop, goes away, or standard input closes.
 pub(crate) async fn work(args: Args) -> Result<(), Problem> {
@@ -50,13 +45,10 @@ pub(crate) async fn work(args: Args) -> Result<(), Problem> {
     };
     #[expect(clippy::disallowed_methods, reason = "a bucket's keys are told by the environment alone")]
     let artifacts = args.artifacts.open(std::env::vars()).map_err(|e| e.problem())?;
-    let token =
-        std::fs::read_to_string(&args.token_file).map_err(|e| away(format!("{}: {e}", args.token_file.display())))?;
-    let token: MetadataValue<_> =
-        format!("Bearer {}", token.trim()).parse().map_err(|_| away("the token file holds no token".into()))?;
-    let channel = connect(&args.daemon).await.map_err(|e| away(e.to_string()))?;
+    let (keeper, channel) = credential::open(&args).await?;
+    let shown = keeper.shown();
     let mut client = WorkerServiceClient::with_interceptor(channel, move |mut request: tonic::Request<()>| {
-        request.metadata_mut().insert("authorization", token.clone());
+        request.metadata_mut().insert("authorization", shown.clone());
         Ok(request)
     });
 
@@ -91,6 +83,7 @@ pub(crate) async fn work(args: Args) -> Result<(), Problem> {
                 }
                 Some(Hear::Assignment(assignment)) => jobs.run(assignment),
                 Some(Hear::Cancel(cancel)) => jobs.cancel(&cancel),
+                Some(Hear::Credential(credential)) => keeper.renew(&credential)?,
                 Some(Hear::Stop(_)) | None => return Ok(()),
             },
         }
@@ -210,18 +203,6 @@ fn perform(
 /// Failing to send means that the stream has ended; the loop above sees that too.
 fn tell(say: &UnboundedSender<wire::AttachRequest>, message: Say) {
     let _ = say.send(wire::AttachRequest { message: Some(message) });
-}
-
-async fn connect(address: &str) -> Result<Channel, tonic::transport::Error> {
-    let endpoint = Channel::from_shared(address.to_owned()).unwrap_or_else(|_| Channel::from_static("http://invalid"));
-    let mut tries = 0;
-    loop {
-        match endpoint.connect().await {
-            Err(_) if tries < TRIES => tries += 1,
-            result => return result,
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
 }
 
 async fn stdin_closed() {

@@ -2,6 +2,7 @@
 
 mod attach;
 mod clock;
+mod credential;
 mod device;
 mod fault;
 mod inspect;
@@ -19,12 +20,21 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 #[derive(Clone, Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = AFTER)]
 pub(crate) struct Args {
-    /// The daemon's address, http://HOST:PORT.
+    /// The daemon's address, https://HOST:PORT or http://HOST:PORT.
     #[arg(long, value_name = "URL")]
     pub daemon: String,
-    /// File with the worker token, worker.token in the daemon's state folder.
+    /// File with the certificate of the authority that vouches for the daemon (PEM). The system's authorities otherwise.
+    #[arg(long, env = "GREENROOM_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// File with a token that stays: worker.token in the daemon's state folder. `-` reads a line of standard input.
+    #[arg(long, value_name = "FILE", required_unless_present = "credential", conflicts_with = "credential")]
+    pub token_file: Option<PathBuf>,
+    /// File that holds this worker's own credential; written when it joins, and again whenever the daemon renews it.
     #[arg(long, value_name = "FILE")]
-    pub token_file: PathBuf,
+    pub credential: Option<PathBuf>,
+    /// File with a join token (`greenroom token create --worker`), for a worker that has no credential that holds.
+    #[arg(long, value_name = "FILE", requires = "credential")]
+    pub join: Option<PathBuf>,
     /// Where the farm's artifacts lie: a folder, or s3://BUCKET/PREFIX with AWS_… in the environment.
     #[arg(long, value_name = "DIR|URL")]
     pub artifacts: Place,

@@ -81,6 +81,10 @@ ids! {
     TaskId = "task", "task";
     /// A worker process as the daemon knows it, from attach to detach.
     WorkerId = "work", "worker";
+    /// A person who calls the farm.
+    UserId = "user", "user";
+    /// A secret that was given out.
+    TokenId = "tok", "token";
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod advice;
 mod anchor;
+mod audit;
 mod belongings;
 mod calibration;
 mod character;
@@ -25,16 +26,20 @@ mod priority;
 mod problem;
 mod project;
 mod repair;
+mod role;
 mod scoring;
 mod script;
 mod span;
 mod spec;
 mod task;
+mod token;
 mod units;
+mod user;
 mod verdict;
 
 pub use advice::advice;
 pub use anchor::{Anchor, Misplaced, NONE, asked};
+pub use audit::{AuditRow, Deed};
 pub use belongings::Named;
 pub use calibration::{
     Calibration, CalibrationRevision, CalibrationSummary, CalibrationUsed, CharacterCalibration, Distribution,
@@ -49,7 +54,7 @@ pub use consent::{Consent, ConsentDocument};
 pub use digest::{Digest, ParseDigestError};
 pub use event::{Event, EventBody, EventSeq};
 pub use forgotten::{ArtifactKind, Belonging, Fate, Footage, Forgotten};
-pub use id::{CharacterId, Entropy, JobId, ParseIdError, ProjectId, TaskId, WorkerId};
+pub use id::{CharacterId, Entropy, JobId, ParseIdError, ProjectId, TaskId, TokenId, UserId, WorkerId};
 pub use input::{Channels, DetectorInput, EmbedderInput};
 pub use job::{Job, JobState, ShotOutcome};
 pub use looks::{AnchorScore, Looks, Repeat, StyleScore};
@@ -68,6 +73,7 @@ pub use priority::Priority;
 pub use problem::{Problem, ProblemKind};
 pub use project::{Project, Settings};
 pub use repair::{FaceAt, FaceRepair, FigureRemoval, Mendable, RepairDefaults, RepairSpec};
+pub use role::Role;
 pub use scoring::{Copies, Scoring};
 pub use script::{
     Breakdown, CameraMove, Framing, Heading, Line, PersonCaption, Prompt, Scene, Setting, Shot, ShotKey, TimeOfDay,
@@ -79,7 +85,9 @@ pub use spec::{
     ValidateSpec,
 };
 pub use task::{Lease, LeaseEpoch, MAX_FAILURES, Task, TaskError, TaskKind, TaskState, TransitionError};
+pub use token::{Holder, Lapsed, Token};
 pub use units::{Band, Cosine, Fps, Frames, Idr, Seed, Timestamp};
+pub use user::User;
 pub use verdict::{
     Box2, CharacterScore, Decision, FaceScore, FrameScore, ModelsUsed, Reason, Stranger, Unscored, Verdict,
 };

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use greenroom_domain::{Task, TaskId};
 
-use crate::{character, error::Query, forgotten, job, policy, project, task};
+use crate::{audit, character, error::Query, forgotten, job, policy, project, task, token, user};
 
 /// Applies the changes in their order.
 pub(crate) async fn apply(connection: &mut PgConnection, changes: &[Change]) -> Query<()> {
@@ -54,5 +54,10 @@ async fn one(connection: &mut PgConnection, change: &Change) -> Query<()> {
         Change::Forget(forgetting) => forgotten::forget(connection, forgetting).await,
         Change::UpdateForgotten(new) => forgotten::update(connection, new).await,
         Change::SetPolicy(new) => policy::set(connection, new).await,
+        Change::InsertUser(new) => user::insert(connection, new).await,
+        Change::UpdateUser(new) => user::update(connection, new).await,
+        Change::InsertToken(new) => token::insert(connection, new).await,
+        Change::UpdateToken(new) => token::update(connection, new).await,
+        Change::AppendAudit(deed) => audit::append(connection, deed).await,
     }
 }

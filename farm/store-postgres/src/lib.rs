@@ -9,6 +9,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod audit;
 mod backup;
 mod batch;
 mod character;
@@ -26,6 +27,8 @@ mod project;
 mod row;
 mod scrub;
 mod task;
+mod token;
+mod user;
 mod writer;
 
 use async_trait::async_trait;

@@ -24,5 +24,8 @@ async fn every_promise_of_a_store_is_kept() {
     conformance::forgotten(make).await;
     conformance::batches(make).await;
     conformance::policies(make).await;
+    conformance::users(make).await;
+    conformance::tokens(make).await;
+    conformance::audits(make).await;
     conformance::model(make).await;
 }

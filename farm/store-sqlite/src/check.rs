@@ -1,7 +1,7 @@
 //! Comparing the ledger with itself: the file's pages, the references, the log's numbers, and keys with bodies.
 
 use futures::TryStreamExt;
-use greenroom_domain::{Character, Event, Forgotten, Job, Project, Task};
+use greenroom_domain::{AuditRow, Character, Event, Forgotten, Job, Project, Task, Token, User};
 use greenroom_store::StoreError;
 use serde::de::DeserializeOwned;
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
@@ -73,6 +73,26 @@ async fn keys(connection: &mut SqliteConnection) -> Query<Vec<String>> {
         format!("{} {} {} {job}", e.seq.0, e.at.as_millis(), e.project)
     });
     findings.extend(compared.await?);
+    findings.extend(access(connection).await?);
+    Ok(findings)
+}
+
+/// Users, tokens and the audit log. Whether the log's rows follow each other is for [`greenroom_store::verify_audit`].
+async fn access(connection: &mut SqliteConnection) -> Query<Vec<String>> {
+    let user = "select body, id || ' ' || name || ' ' || removed || ' ' || created from user";
+    let token = "select body, id || ' ' || hash || ' ' || coalesce(earlier, '-') || ' ' || created from token";
+    let audit = "select body, seq || ' ' || at || ' ' || who from audit";
+    let compared = compare(connection, user, |u: &User| {
+        format!("{} {} {} {}", u.id, u.name, u8::from(u.removed.is_some()), u.created.as_millis())
+    });
+    let mut findings = compared.await?;
+    let compared = compare(connection, token, |t: &Token| {
+        let earlier = t.earlier.map_or_else(|| "-".into(), |(hash, _)| hash.to_string());
+        format!("{} {} {earlier} {}", t.id, t.hash, t.created.as_millis())
+    });
+    findings.extend(compared.await?);
+    let row = |r: &AuditRow| format!("{} {} {}", r.seq, r.deed.at.as_millis(), r.deed.user);
+    findings.extend(compare(connection, audit, row).await?);
     Ok(findings)
 }
 

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod audit;
 mod backup;
 mod character;
 mod check;
@@ -18,6 +19,8 @@ mod project;
 mod row;
 mod scrub;
 mod task;
+mod token;
+mod user;
 
 use async_trait::async_trait;
 use greenroom_domain::Event;
@@ -109,5 +112,10 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> error::Que
         Change::Forget(forgetting) => forgotten::forget(connection, forgetting).await,
         Change::UpdateForgotten(new) => forgotten::update(connection, new).await,
         Change::SetPolicy(new) => policy::set(connection, new).await,
+        Change::InsertUser(new) => user::insert(connection, new).await,
+        Change::UpdateUser(new) => user::update(connection, new).await,
+        Change::InsertToken(new) => token::insert(connection, new).await,
+        Change::UpdateToken(new) => token::update(connection, new).await,
+        Change::AppendAudit(deed) => audit::append(connection, deed).await,
     }
 }

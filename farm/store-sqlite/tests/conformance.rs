@@ -75,3 +75,21 @@ async fn model() {
     let (_folder, make) = files();
     conformance::model(make).await;
 }
+
+#[tokio::test]
+async fn users() {
+    let (_folder, make) = files();
+    conformance::users(make).await;
+}
+
+#[tokio::test]
+async fn tokens() {
+    let (_folder, make) = files();
+    conformance::tokens(make).await;
+}
+
+#[tokio::test]
+async fn audits() {
+    let (_folder, make) = files();
+    conformance::audits(make).await;
+}

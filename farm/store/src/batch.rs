@@ -1,6 +1,8 @@
 //! What is written together.
 
-use greenroom_domain::{Character, Event, Forgotten, Job, LeaseEpoch, Policy, Project, Task, TaskState};
+use greenroom_domain::{
+    Character, Deed, Event, Forgotten, Job, LeaseEpoch, Policy, Project, Task, TaskState, Token, User,
+};
 
 use crate::Forgetting;
 
@@ -41,6 +43,16 @@ pub enum Change {
     UpdateForgotten(Forgotten),
     /// The next revision of the policy.
     SetPolicy(Policy),
+    /// A new user; its name is free among those who are there.
+    InsertUser(User),
+    /// What a user who is there may do, or that it is there no more.
+    UpdateUser(User),
+    /// A new token; nobody has its secret.
+    InsertToken(Token),
+    /// That a token was revoked, used, or given a new secret. One that was revoked or used stays as it is.
+    UpdateToken(Token),
+    /// A further row of the audit log.
+    AppendAudit(Deed),
 }
 
 /// The version of a task that a writer read: within one state and epoch a task only ever waits for less.

@@ -31,7 +31,7 @@ pub enum StoreError {
     /// A job or task that ended stays as it is, and an ended job gets no more tasks.
     #[error("{noun} {id} has ended and stays as it is")]
     Final {
-        /// `job` or `task`.
+        /// `job`, `task`, `user` or `token`.
         noun: &'static str,
         /// Its id.
         id: String,
@@ -92,6 +92,11 @@ pub enum Unique {
         /// That job.
         job: JobId,
     },
+    /// A user's name.
+    User {
+        /// The name.
+        name: String,
+    },
     /// An id.
     Id(String),
 }
@@ -104,6 +109,7 @@ impl fmt::Display for Unique {
             Self::Revision { character, revision } => write!(f, "revision {revision} of character {character}"),
             Self::Policy { revision } => write!(f, "revision {revision} of the policy"),
             Self::Request { job } => write!(f, "job {job} for the same request"),
+            Self::User { name } => write!(f, "user {name}"),
             Self::Id(id) => write!(f, "{id}"),
         }
     }

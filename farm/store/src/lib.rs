@@ -3,6 +3,7 @@
 //! Everything is read by noun and written by one method, [`Store::commit`]: a [`Batch`] of changes and the events that
 //! tell of them become true together or not at all. Time comes in with the values; a store has no clock.
 
+mod audit;
 mod batch;
 mod character;
 pub mod conformance;
@@ -16,7 +17,10 @@ mod project;
 pub mod rules;
 mod store;
 mod task;
+mod token;
+mod user;
 
+pub use audit::{AuditStore, Audited, DeedFilter, verify_audit};
 pub use batch::{Batch, Change, Expected};
 pub use character::CharacterStore;
 pub use error::{Result, StoreError, Unique};
@@ -28,3 +32,5 @@ pub use policy::PolicyStore;
 pub use project::ProjectStore;
 pub use store::Store;
 pub use task::TaskStore;
+pub use token::TokenStore;
+pub use user::UserStore;

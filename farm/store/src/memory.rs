@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use greenroom_domain::{
-    Character, CharacterId, Digest, Event, EventSeq, Forgotten, Job, JobId, Policy, Project, ProjectId, Task, TaskId,
-    TaskOutput, TaskState,
+    AuditRow, Character, CharacterId, Digest, Event, EventSeq, Forgotten, Job, JobId, Policy, Project, ProjectId, Task,
+    TaskId, TaskOutput, TaskState, Token, User,
 };
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -12,6 +12,7 @@ use crate::{
     StoreError, TaskStore, rules,
 };
 
+mod access;
 mod forgotten;
 
 /// A ledger in memory. Searches are linear: it is small or it is the wrong store.
@@ -48,6 +49,9 @@ struct Rows {
     tasks: Vec<Task>,
     forgotten: Vec<Forgotten>,
     policies: Vec<Policy>,
+    users: Vec<User>,
+    tokens: Vec<Token>,
+    audit: Vec<AuditRow>,
 }
 
 #[async_trait]
@@ -131,6 +135,11 @@ impl Rows {
                 rules::update_task(&task, was, old.as_deref())?;
                 replace(old, task);
             }
+            Change::InsertUser(new) => self.insert_user(new)?,
+            Change::UpdateUser(new) => self.update_user(new)?,
+            Change::InsertToken(new) => self.insert_token(new)?,
+            Change::UpdateToken(new) => self.update_token(new)?,
+            Change::AppendAudit(deed) => self.audit.push(AuditRow::after(self.audit.last(), deed)),
             Change::Forget(forgetting) => self.forget(*forgetting)?,
             Change::UpdateForgotten(new) => {
                 let old = self.forgotten.iter_mut().find(|f| f.character == new.character);

@@ -4,6 +4,10 @@ use greenroom_domain::{Character, Event, Forgotten, Job, LoraVersion, Policy, Pr
 
 use crate::{Expected, Result, StoreError, Unique};
 
+mod access;
+
+pub use access::{insert_token, insert_user, token_holder, update_token, update_user};
+
 /// A new project: `same_id` and `same_name` are what the ledger has under its id and its name.
 ///
 /// # Errors

@@ -4,13 +4,23 @@ use async_trait::async_trait;
 use greenroom_domain::Event;
 
 use crate::{
-    Batch, CharacterStore, EventStore, ForgottenStore, JobStore, PolicyStore, ProjectStore, Result, TaskStore,
+    AuditStore, Batch, CharacterStore, EventStore, ForgottenStore, JobStore, PolicyStore, ProjectStore, Result,
+    TaskStore, TokenStore, UserStore,
 };
 
 /// The whole ledger. Object safe: the daemon holds an `Arc<dyn Store>`.
 #[async_trait]
 pub trait Store:
-    ProjectStore + CharacterStore + JobStore + TaskStore + EventStore + ForgottenStore + PolicyStore
+    ProjectStore
+    + CharacterStore
+    + JobStore
+    + TaskStore
+    + EventStore
+    + ForgottenStore
+    + PolicyStore
+    + UserStore
+    + TokenStore
+    + AuditStore
 {
     /// Applies the changes in their order and appends the events, all of it or nothing, and answers the events with the
     /// sequence they got: the next numbers of the log, without gaps, in commit order. Once it answers, the batch survives

@@ -46,3 +46,18 @@ async fn batches() {
 async fn policies() {
     conformance::policies(make).await;
 }
+
+#[tokio::test]
+async fn users() {
+    conformance::users(make).await;
+}
+
+#[tokio::test]
+async fn tokens() {
+    conformance::tokens(make).await;
+}
+
+#[tokio::test]
+async fn audits() {
+    conformance::audits(make).await;
+}

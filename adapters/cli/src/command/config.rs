@@ -26,6 +26,7 @@ impl Config {
                 "none: `greenroom run` starts its own farm",
             ),
             ("token_file", path(&config.token_file.value), &config.token_file.origin, "none"),
+            ("ca", path(&config.ca.value), &config.ca.origin, "the system's authorities"),
         ];
         let mut document = json!({});
         let mut lines = Vec::new();

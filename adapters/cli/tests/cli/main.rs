@@ -202,7 +202,7 @@ async fn config_tells_each_setting_and_whence_and_never_a_token() {
     let output = greenroom("http://farm:7474", &["config", "--token-file", token.to_str().unwrap()]).await;
     let expected = format!(
         "config      none  (default)\naddress     http://farm:7474  (environment GREENROOM_ADDRESS)\ntoken_file  {}  (flag \
-         --token-file)\n",
+         --token-file)\nca          the system's authorities  (default)\n",
         token.display()
     );
     assert_eq!(text(&output.stdout), expected);

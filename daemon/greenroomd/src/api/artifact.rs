@@ -12,6 +12,7 @@ use super::{
     Api, convert,
     status::{not_found, status},
 };
+use crate::access;
 
 #[tonic::async_trait]
 impl ArtifactService for Api {
@@ -32,6 +33,7 @@ impl ArtifactService for Api {
         let mut chunks = request.into_inner();
         let first = chunks.message().await?.unwrap_or_default();
         let digest = convert::digest(&first.digest)?;
+        access::about(format!("artifacts/{digest}"));
         let rest = chunks.map(|chunk| chunk.map(|c| c.data.into()).map_err(std::io::Error::other));
         let bytes = futures::stream::once(async { Ok(first.data.into()) }).chain(rest);
         self.0.artifacts.put_stream(bytes, Some(digest)).await.map_err(|e| show(&digest.to_string(), &e))?;

@@ -9,7 +9,7 @@ use super::{
     status::{ledger, not_found, status, store},
 };
 use crate::{
-    forget,
+    access, forget,
     push::{self, NewCharacter},
 };
 
@@ -87,9 +87,12 @@ impl CharacterService for Api {
         let name = request.into_inner().name;
         let project = self.project(&name).await?;
         let id = convert::segment(&name, "characters")?.to_uppercase();
+        if let Some(character) = self.0.store.character_by_name(project.id, &id).await.map_err(store)? {
+            access::about_part("characters", character.id);
+        }
         // Apart from the call, so that a caller who leaves does not leave it half done.
         let farm = self.0.clone();
-        let forgetting = tokio::spawn(async move { farm.forget(&project, &id).await });
+        let forgetting = tokio::spawn(access::carry(async move { farm.forget(&project, &id).await }));
         let receipt = forgetting.await.map_err(|e| Status::internal(format!("forget character: {e}")))?;
         let receipt = receipt::receipt(&receipt.map_err(|e| ledger(&e))?);
         Ok(Response::new(v1::ForgetCharacterResponse { receipt: Some(receipt) }))

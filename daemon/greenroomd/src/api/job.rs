@@ -11,7 +11,7 @@ use super::{
     watch::Updates,
 };
 use crate::{
-    command,
+    access, command,
     push::{self, Whose},
     report,
 };
@@ -28,6 +28,8 @@ impl Api {
         let project = self.0.store.project(job.project).await.map_err(store)?;
         let asked = convert::segment(name, "projects")?;
         let project = project.filter(|p| asked == "-" || p.name == asked).ok_or_else(|| not_found("job", text))?;
+        access::admit(&project, || not_found("job", text))?;
+        access::about(format!("projects/{}/jobs/{id}", project.name));
         Ok((project, job))
     }
 
@@ -115,11 +117,20 @@ impl JobService for Api {
         let all = convert::segment(&request.parent, "projects")? == "-";
         let project = if all { None } else { Some(self.project(&request.parent).await?) };
         let limit = if request.page_size == 0 { PAGE } else { request.page_size.min(1000) } as usize;
+        let projects = match project {
+            Some(project) => vec![project],
+            None => self.0.store.projects().await.map_err(store)?,
+        };
+        let mut found = Vec::new();
+        for project in projects.iter().filter(|project| access::is_member(project.id)) {
+            let jobs = self.0.store.jobs(Some(project.id), limit).await.map_err(store)?;
+            found.extend(jobs.into_iter().map(|job| (project, job)));
+        }
+        // Ids sort as they were made.
+        found.sort_by_key(|(_, job)| std::cmp::Reverse((job.created, job.id)));
         let mut jobs = Vec::new();
-        for job in self.0.store.jobs(project.as_ref().map(|p| p.id), limit).await.map_err(store)? {
-            if let Some(project) = self.0.store.project(job.project).await.map_err(store)? {
-                jobs.push(self.show_job(&project, &job, false).await?);
-            }
+        for (project, job) in found.iter().take(limit) {
+            jobs.push(self.show_job(project, job, false).await?);
         }
         Ok(Response::new(v1::ListJobsResponse { jobs }))
     }

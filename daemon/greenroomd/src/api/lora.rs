@@ -8,7 +8,10 @@ use super::{
     Api, convert,
     status::{invalid, ledger, not_found, store},
 };
-use crate::learn::{self, Wanted};
+use crate::{
+    access,
+    learn::{self, Wanted},
+};
 
 impl Api {
     /// The character of a resource name, with its project.
@@ -16,7 +19,9 @@ impl Api {
         let project = self.project(name).await?;
         let id = convert::segment(name, "characters")?.to_uppercase();
         let character = self.0.store.character_by_name(project.id, &id).await.map_err(store)?;
-        Ok((project, character.ok_or_else(|| not_found("character", &id))?))
+        let character = character.ok_or_else(|| not_found("character", &id))?;
+        access::about_part("characters", character.id);
+        Ok((project, character))
     }
 
     /// Makes the job that makes something of a LoRA that is there.

@@ -9,13 +9,16 @@ use super::{
     Api, convert,
     status::{exists, invalid, ledger, not_found, store},
 };
-use crate::{clock, ledger::LedgerError, push};
+use crate::{access, clock, ledger::LedgerError, push};
 
 impl Api {
-    /// The project of a resource name.
+    /// The project of a resource name, if the caller may do there what it wants to.
     pub(super) async fn project(&self, name: &str) -> Result<Project, Status> {
         let id = convert::segment(name, "projects")?;
-        self.0.store.project_by_name(id).await.map_err(store)?.ok_or_else(|| not_found("project", id))
+        let none = || not_found("project", id);
+        let project = self.0.store.project_by_name(id).await.map_err(store)?.ok_or_else(none)?;
+        access::admit(&project, none)?;
+        Ok(project)
     }
 }
 
@@ -32,6 +35,7 @@ impl ProjectService for Api {
             let cause = "a name has 1 to 63 lower-case letters, digits and dashes, and does not begin with a dash";
             return Err(invalid("create project", &name, cause, "choose another name"));
         }
+        access::about(format!("projects/{name}"));
         let settings = convert::settings(&request.settings.unwrap_or_default())?;
         known_anchors(&self.0.pack, &settings)?;
         let project = Project { id: clock::new_project(), name, settings, created: clock::now() };
@@ -53,7 +57,8 @@ impl ProjectService for Api {
         &self,
         _: Request<v1::ListProjectsRequest>,
     ) -> Result<Response<v1::ListProjectsResponse>, Status> {
-        let projects = self.0.store.projects().await.map_err(store)?;
+        let mut projects = self.0.store.projects().await.map_err(store)?;
+        projects.retain(|project| access::is_member(project.id));
         Ok(Response::new(v1::ListProjectsResponse { projects: projects.iter().map(convert::project).collect() }))
     }
 }

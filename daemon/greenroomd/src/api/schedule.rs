@@ -23,8 +23,13 @@ impl ScheduleService for Api {
         let request = request.into_inner();
         let mut tasks = match request.name.parse::<TaskId>() {
             Ok(id) => {
-                let task = self.0.store.task(id).await.map_err(store)?;
-                vec![task.ok_or_else(|| not_found("task", &request.name))?]
+                let missing = || not_found("task", &request.name);
+                let task = self.0.store.task(id).await.map_err(store)?.ok_or_else(missing)?;
+                let job = self.0.store.job(task.job).await.map_err(store)?.ok_or_else(missing)?;
+                let project = self.0.store.project(job.project).await.map_err(store)?.ok_or_else(missing)?;
+                // Whose it is decides who may ask.
+                self.job(&format!("projects/{}/jobs/{}", project.name, job.id)).await?;
+                vec![task]
             }
             Err(_) => {
                 let (_, job) = self.job(&request.name).await?;

@@ -22,6 +22,11 @@ pub(crate) fn status(problem: &Problem) -> Status {
     with_code(code, kind, problem)
 }
 
+/// The caller is known, and may not.
+pub(crate) fn denied(problem: &Problem) -> Status {
+    with_code(Code::PermissionDenied, "denied", problem)
+}
+
 /// The name is taken.
 pub(crate) fn exists(step: &str, name: &str, remedy: &str) -> Status {
     let problem = Problem::new(ProblemKind::Conflict, step, name, "the name is taken", remedy);

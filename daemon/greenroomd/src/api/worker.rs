@@ -1,23 +1,25 @@
 //! The workers' side of the wire: one stream each, for the worker's whole life.
 
-use greenroom_domain::{LeaseEpoch, Offer, Problem, ProblemKind, TaskError, TaskId, WorkerId};
+use greenroom_domain::{LeaseEpoch, Offer, Problem, ProblemKind, TaskError, TaskId, TokenId, WorkerId};
 use greenroom_proto::worker_v1::{
     self as wire, attach_request::Message, outcome::Result as Outcome, worker_service_server::WorkerService,
 };
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Api,
-    status::{invalid, status},
+    status::{invalid, ledger, status, store},
 };
 use crate::{
+    access::{self, Caller, Credential},
     clock, dispatch,
     farm::{Farm, Progress},
     ledger::LedgerError,
-    workers::{Attached, Running},
+    workers::{Attached, Outbox, Running},
 };
 
 /// A picture on the way of more bytes is not passed on: watchers hold a few hundred messages each.
@@ -36,22 +38,63 @@ impl WorkerService for Api {
             return Err(invalid("attach worker", "stream", "the first message is not hello", "use greenroom-worker"));
         };
         self.check(&hello)?;
+        let joined = self.joined().await?;
         let (outbox, stream) = mpsc::channel(16);
         let id = clock::new_worker();
         let heartbeat_ms = dispatch::HEARTBEAT.as_millis() as u32;
         let welcome = wire::Welcome { worker: id.to_string(), heartbeat_ms };
         let _ = outbox.send(Ok(message(wire::attach_response::Message::Welcome(welcome)))).await;
-        tracing::info!(worker.id = %id, worker.pid = hello.pid, worker.device = hello.device, "worker.attach");
+        let node = joined.as_ref().map(|joined| joined.node.clone());
+        tracing::info!(worker.id = %id, worker.node = node, worker.pid = hello.pid, worker.device = hello.device, "worker.attach");
         let offer = offer(&hello)?;
+        let words = outbox.clone();
         self.0.workers.attach(id, Attached { device: hello.device, outbox, running: vec![] });
         self.0.book().attach(id, offer, clock::now());
         self.0.work.notify_one();
-        tokio::spawn(listen(self.0.clone(), id, inbox));
+        let ended = CancellationToken::new();
+        if let Some(joined) = joined {
+            tokio::spawn(keep(self.0.clone(), joined, words, ended.clone()));
+        }
+        tokio::spawn(listen(self.0.clone(), id, inbox, ended));
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn enrol(&self, request: Request<wire::EnrolRequest>) -> Result<Response<wire::Credential>, Status> {
+        let Some(Caller::Joining(token)) = access::caller() else {
+            return Err(Status::internal("nobody's call"));
+        };
+        let given = access::enrol(&self.0, token, &request.into_inner().node).await.map_err(|e| ledger(&e))?;
+        tracing::info!(token.id = %given.id, "worker.enrol");
+        Ok(Response::new(credential(given)))
     }
 }
 
+/// A worker that joined, while it is attached.
+struct Joined {
+    credential: TokenId,
+    node: String,
+    /// Cancelled when the credential is revoked, or shown by another worker.
+    away: CancellationToken,
+    /// When the credential is renewed next.
+    renew: Instant,
+}
+
 impl Api {
+    /// The worker's credential, if it has joined. From here on it can be sent away.
+    async fn joined(&self) -> Result<Option<Joined>, Status> {
+        let Some(Caller::Joined(token, node)) = access::caller() else { return Ok(None) };
+        let away = self.0.access.attached(token.id);
+        let now = clock::now();
+        // Had it been revoked before it stood in the list, nobody would have sent it away.
+        match self.0.store.token(token.id).await.map_err(store)? {
+            Some(token) if token.revoked.is_none() => {}
+            _ => return Err(status(&access::sent_away(&self.0, token.id).await)),
+        }
+        let left = token.expires.map_or(self.0.access.lifetime, |end| end.since(now));
+        let renew = Instant::now() + left.saturating_sub(self.0.access.lifetime / 2);
+        Ok(Some(Joined { credential: token.id, node, away, renew }))
+    }
+
     fn check(&self, hello: &wire::Hello) -> Result<(), Status> {
         let refuse = |subject: &str, cause: String, remedy: &str| {
             Err(status(&Problem::new(ProblemKind::Conflict, "attach worker", subject, cause, remedy)))
@@ -72,12 +115,13 @@ impl Api {
     }
 }
 
-async fn listen(farm: Arc<Farm>, id: WorkerId, mut inbox: Streaming<wire::AttachRequest>) {
+async fn listen(farm: Arc<Farm>, id: WorkerId, mut inbox: Streaming<wire::AttachRequest>, ended: CancellationToken) {
     loop {
         let next = tokio::select! {
             next = inbox.message() => next,
             () = farm.stop.cancelled() => break,
             () = farm.role.resigned() => break,
+            () = ended.cancelled() => break,
         };
         let Ok(Some(wire::AttachRequest { message: Some(message) })) = next else { break };
         farm.book().heard(id, clock::now());
@@ -85,10 +129,41 @@ async fn listen(farm: Arc<Farm>, id: WorkerId, mut inbox: Streaming<wire::Attach
             tracing::warn!(worker.id = %id, %error, "a message of the worker was refused");
         }
     }
+    ended.cancel();
     farm.workers.detach(id);
     farm.book().detach(id);
     tracing::info!(worker.id = %id, "worker.detach");
     farm.work.notify_one();
+}
+
+/// Renews a worker's credential while it is attached; tells it why where it may not stay, and ends its stream.
+async fn keep(farm: Arc<Farm>, mut joined: Joined, words: Outbox, ended: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = ended.cancelled() => return,
+            () = joined.away.cancelled() => break,
+            () = tokio::time::sleep_until(joined.renew) => {}
+        }
+        joined.renew = Instant::now() + farm.access.lifetime / 2;
+        match access::renew(&farm, joined.credential).await {
+            Ok(Some(given)) => {
+                let _ = words.send(Ok(message(wire::attach_response::Message::Credential(credential(given))))).await;
+            }
+            Ok(None) => break,
+            Err(error) => {
+                tracing::warn!(%error, worker.node = joined.node, "a worker's credential cannot be renewed; trying again");
+                joined.renew = Instant::now() + farm.access.lifetime / 8;
+            }
+        }
+    }
+    let problem = access::sent_away(&farm, joined.credential).await;
+    tracing::warn!(worker.node = joined.node, "{problem}");
+    let _ = words.send(Err(status(&problem))).await;
+    ended.cancel();
+}
+
+fn credential(given: Credential) -> wire::Credential {
+    wire::Credential { token: given.secret, expire_time: super::convert::time(given.expires) }
 }
 
 async fn hear(farm: &Farm, id: WorkerId, message: Message) -> Result<(), LedgerError> {

@@ -26,7 +26,7 @@ pub mod attach_request {
 /// From the daemon.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AttachResponse {
-    #[prost(oneof = "attach_response::Message", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "attach_response::Message", tags = "1, 2, 3, 4, 15")]
     pub message: ::core::option::Option<attach_response::Message>,
 }
 /// Nested message and enum types in `AttachResponse`.
@@ -45,7 +45,27 @@ pub mod attach_response {
         /// Finish nothing more and exit.
         #[prost(message, tag = "4")]
         Stop(super::Stop),
+        /// From now on show this; the one before holds as long as it was to.
+        #[prost(message, tag = "15")]
+        Credential(super::Credential),
     }
+}
+/// Who wants to join.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnrolRequest {
+    /// Its node's name, for people.
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+}
+/// What a worker that has joined shows when it attaches. It holds for a short time and is renewed over the stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Credential {
+    /// The secret.
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+    /// It holds before this moment.
+    #[prost(message, optional, tag = "2")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// Who a worker is.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -280,6 +300,28 @@ pub mod worker_service_client {
                 .insert(GrpcMethod::new("greenroom.worker.v1.WorkerService", "Attach"));
             self.inner.streaming(req, path, codec).await
         }
+        /// Makes a worker one of the farm's: the caller shows a join token, which holds once, and gets a credential of its own.
+        pub async fn enrol(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EnrolRequest>,
+        ) -> std::result::Result<tonic::Response<super::Credential>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/greenroom.worker.v1.WorkerService/Enrol",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("greenroom.worker.v1.WorkerService", "Enrol"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -306,6 +348,11 @@ pub mod worker_service_server {
             &self,
             request: tonic::Request<tonic::Streaming<super::AttachRequest>>,
         ) -> std::result::Result<tonic::Response<Self::AttachStream>, tonic::Status>;
+        /// Makes a worker one of the farm's: the caller shows a join token, which holds once, and gets a credential of its own.
+        async fn enrol(
+            &self,
+            request: tonic::Request<super::EnrolRequest>,
+        ) -> std::result::Result<tonic::Response<super::Credential>, tonic::Status>;
     }
     /// Leases tasks to workers.
     #[derive(Debug)]
@@ -428,6 +475,50 @@ pub mod worker_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/greenroom.worker.v1.WorkerService/Enrol" => {
+                    #[allow(non_camel_case_types)]
+                    struct EnrolSvc<T: WorkerService>(pub Arc<T>);
+                    impl<
+                        T: WorkerService,
+                    > tonic::server::UnaryService<super::EnrolRequest> for EnrolSvc<T> {
+                        type Response = super::Credential;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EnrolRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkerService>::enrol(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EnrolSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

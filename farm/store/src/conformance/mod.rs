@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a broken promise is told by a panic, as in any test")]
 
+mod audit;
 mod batch;
 mod character;
 mod event;
@@ -15,11 +16,14 @@ mod policy;
 mod project;
 pub mod sample;
 mod task;
+mod token;
+mod user;
 
 use std::sync::Arc;
 
 use crate::Store;
 
+pub use audit::audits;
 pub use batch::batches;
 pub use character::characters;
 pub use event::events;
@@ -29,6 +33,8 @@ pub use model::model;
 pub use policy::policies;
 pub use project::projects;
 pub use task::tasks;
+pub use token::tokens;
+pub use user::users;
 
 /// What a suite is given: makes one new, empty store.
 pub trait Factory: AsyncFn() -> Arc<dyn Store> {}

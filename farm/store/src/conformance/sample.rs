@@ -1,11 +1,12 @@
 //! Small values to write, made from a number; equal numbers make equal values.
 
 use greenroom_domain::{
-    CalibrationRevision, CalibrationSummary, Character, CharacterId, CharacterState, Digest, Event, EventBody,
-    EventSeq, Job, JobId, LeaseEpoch, LoraDefaults, LoraMade, LoraProof, LoraState, LoraVersion, Problem, Project,
-    ProjectId, Reference, Settings, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp, WorkerId,
+    CalibrationRevision, CalibrationSummary, Character, CharacterId, CharacterState, Deed, Digest, Event, EventBody,
+    EventSeq, Holder, Job, JobId, LeaseEpoch, LoraDefaults, LoraMade, LoraProof, LoraState, LoraVersion, Problem,
+    Project, ProjectId, Reference, Role, Settings, Spec, Task, TaskId, TaskKind, TaskOutput, TaskState, Timestamp,
+    Token, TokenId, User, UserId, WorkerId,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A moment that many milliseconds into the story.
 #[must_use]
@@ -153,4 +154,42 @@ pub fn problem() -> Problem {
 pub fn event(project: &Project, job: Option<&Job>, ms: u32) -> Event {
     let body = EventBody::ProjectCreated { name: project.name.clone() };
     Event { seq: EventSeq(0), at: at(ms), project: project.id, job: job.map(|j| j.id), body }
+}
+
+/// An artist of a project, named `user-n`.
+#[must_use]
+pub fn user(project: &Project, n: u32) -> User {
+    let members = BTreeMap::from([(project.id, Role::Artist)]);
+    let id = UserId::new(at(0), entropy(n));
+    User { id, name: format!("user-{n}"), admin: false, members, created: at(n), removed: None }
+}
+
+/// A token whose secret is its number.
+#[must_use]
+pub fn token(user: &User, n: u32) -> Token {
+    Token {
+        id: TokenId::new(at(0), entropy(n)),
+        name: format!("token-{n}"),
+        holder: Holder::User { user: user.id },
+        hash: Token::hash_of(&n.to_string()),
+        earlier: None,
+        created: at(n),
+        expires: Some(at(1000)),
+        revoked: None,
+        used: None,
+    }
+}
+
+/// What a user did at that moment.
+#[must_use]
+pub fn deed(user: &str, n: u32) -> Deed {
+    Deed {
+        at: at(n),
+        user: user.to_owned(),
+        token: String::new(),
+        method: "greenroom.v1.JobService/CancelJob".into(),
+        resource: format!("projects/project-1/jobs/{n}"),
+        outcome: "ok".into(),
+        request: Digest::of(&n.to_be_bytes()),
+    }
 }
