@@ -177,7 +177,7 @@ mod tests {
     fn a_misspelt_setting_is_named() {
         let (_dir, environment) = files("[daemon]\nadress = \"http://file\"");
         let problem = Config::load(&Global::default(), &environment).unwrap_err();
-        assert_eq!(problem.cause, "unknown field `adress`, expected `address` or `token_file`");
+        assert_eq!(problem.cause, "unknown field `adress`, expected one of `address`, `token_file`, `ca`");
     }
 
     #[test]
