@@ -189,7 +189,9 @@ impl Book {
             Some(queued) if was.is_none() && self.shapes.get(queued.own).1.vram_mib > own.1.vram_mib => queued.own,
             _ => self.shapes.number(&own),
         };
-        let failed = was.as_ref().is_some_and(|held| entry.failures > held.failures);
+        // What can never be done, a picture without a face say, is not its node's fault.
+        let ended = matches!(entry.stand, Stand::Ended { .. });
+        let failed = !ended && was.as_ref().is_some_and(|held| entry.failures > held.failures);
         if failed {
             self.blame(entry.job, was.as_ref().and_then(|held| held.node));
         }

@@ -1,4 +1,4 @@
-//! Who may what. Every call passes [`guard`]: it shows a token, the table in [`rules`] says what the method needs, and what
+//! Who may what. Every call passes [`guard()`]: it shows a token, the table in [`rules`] says what the method needs, and what
 //! changes something is written to the audit log.
 //!
 //! The project's role is asked for where the project is found ([`admit`]), so a handler that reads a resource name cannot forget
