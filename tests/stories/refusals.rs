@@ -164,8 +164,8 @@ async fn a_wrong_token_opens_nothing() {
     let intruder = Client::connect(&farm.address(), &"0".repeat(64)).await;
     assert_eq!(
         told(&intruder.version().await.unwrap_err()),
-        "call daemon: token: the token is not the daemon's / pass --token-file with the admin.token of the daemon's state \
-         folder"
+        "call daemon: token: the token is not the daemon's / pass --token-file with a token of this farm, or the admin.token of \
+         the daemon's state folder"
     );
     let worker = fs::read_to_string(farm.state().join("worker.token")).unwrap();
     let worker = Client::connect(&farm.address(), &worker).await;
