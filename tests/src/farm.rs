@@ -26,7 +26,7 @@ pub struct Options {
     pub artifacts: Option<String>,
     /// Further environment variables of the daemon.
     pub environment: Vec<(String, String)>,
-    /// Whether commands run, and with which lines more below [commands].
+    /// Whether commands run, and with which lines more below `[commands]`.
     pub commands: Option<String>,
     /// Who vouches for a daemon that is called by https.
     pub ca: Option<PathBuf>,

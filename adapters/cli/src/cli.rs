@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 /// Flags of every command.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Global {
-    /// Address of the daemon, such as https://farm.studio.lan:7474
+    /// Address of the daemon, such as `https://farm.studio.lan:7474`
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub(crate) address: Option<String>,
     /// File that holds the daemon's access token

@@ -11,9 +11,9 @@ use crate::failure::Outcome;
 
 /// Show and set what the scheduler is asked: shares, quotas, limits, time-outs, reservations, maintenance.
 ///
-/// A policy is a TOML file: [project.NAME] and [user.NAME] with share and max_running; [limit.NAME] with at_once, per_minute,
-/// per = "task" or "node", and kinds; [needs.KIND] and [timeout]; [[reservation]] and [[maintenance]]; [pace]. What it does not
-/// say is as ever. Drained nodes stay drained.
+/// A policy is a TOML file: `[project.NAME]` and `[user.NAME]` with share and max_running; `[limit.NAME]` with at_once,
+/// per_minute, per = "task" or "node", and kinds; `[needs.KIND]` and `[timeout]`; `[[reservation]]` and `[[maintenance]]`;
+/// `[pace]`. What it does not say is as ever. Drained nodes stay drained.
 #[derive(Args, Debug)]
 pub(crate) struct Policy {
     #[command(subcommand)]
