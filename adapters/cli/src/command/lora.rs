@@ -118,8 +118,7 @@ impl Lora {
         let (farm, output) = (context.farm().await?, &context.output);
         let loras = match &self.what {
             What::Train { whose, tier, text_alone, watch } => {
-                let tier =
-                    tier.and_then(|tier| Some(tier.to_possible_value()?.get_name().to_owned())).unwrap_or_default();
+                let tier = turn::word(*tier);
                 let character = whose.resource();
                 let request = v1::TrainLoraRequest { character: character.clone(), tier, text_alone: *text_alone };
                 let made_by = train(&farm, request).await?;
@@ -186,13 +185,7 @@ async fn made(context: &Context, farm: &Farm, whose: &Whose, (job, created): (v1
 
 /// Makes the job that trains a LoRA, or finds the equal one, which is told by false.
 pub(super) async fn train(farm: &Farm, request: v1::TrainLoraRequest) -> Result<(v1::Job, bool), Problem> {
-    match farm.loras().train_lora(request).await {
-        Ok(answer) => {
-            let answer = answer.into_inner();
-            Ok((answer.job.unwrap_or_default(), answer.created))
-        }
-        Err(status) => Err(farm.problem(status).await),
-    }
+    turn::answered(farm, farm.loras().train_lora(request).await).await
 }
 
 /// Every version of a character.

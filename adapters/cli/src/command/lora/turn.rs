@@ -13,7 +13,7 @@ use crate::{
     connection::Farm,
     download,
     failure::Outcome,
-    follow, summary,
+    summary,
     upload::LocalFile,
 };
 
@@ -90,17 +90,16 @@ async fn written(
     let request = v1::ExportLoraRequest { character: whose.resource(), number, naming, precision };
     let answer = farm.loras().export_lora(request).await;
     let (job, _) = answered(farm, answer).await?;
-    let mut view = context.output.job_in_passing();
-    let ended = follow::follow(farm, &job.name, &mut |heard| view.hear(&heard)).await;
-    view.close();
+    let ended = steps::watch(farm, &job.name, context.output.job_in_passing()).await?;
     // A job that failed tells its problem here.
-    summary::end(&ended?)?;
+    summary::end(&ended)?;
     let report = steps::report(farm, &job.name).await?;
     let file = report.files.into_iter().find(|file| file.path == "lora.safetensors");
     Ok(file.ok_or_else(|| whose.refuse("save LoRA", "its job made no file"))?.digest)
 }
 
-async fn answered(
+/// The job of an answer, and whether it is new.
+pub(super) async fn answered(
     farm: &Farm,
     answer: Result<Response<v1::TrainLoraResponse>, Status>,
 ) -> Result<(v1::Job, bool), Problem> {
@@ -113,6 +112,7 @@ async fn answered(
     }
 }
 
-fn word<T: ValueEnum>(value: Option<T>) -> String {
+/// A choice as the wire has it; empty where none was made.
+pub(super) fn word<T: ValueEnum>(value: Option<T>) -> String {
     value.and_then(|value| Some(value.to_possible_value()?.get_name().to_owned())).unwrap_or_default()
 }
