@@ -75,7 +75,7 @@ pub(crate) async fn train(
     tier: Option<LoraTier>,
     text_alone: bool,
 ) -> Result<Pushed<Job>, LedgerError> {
-    let plan = LoraPlan { tier, text_alone, ..plan(farm, project, character).await? };
+    let plan = LoraPlan { tier, text_alone, ..plan_with_takes(farm, project, character).await? };
     push(farm, project, &plan).await
 }
 
@@ -114,7 +114,7 @@ pub(crate) async fn turn(
     character: &Character,
     wanted: Wanted,
 ) -> Result<Pushed<Job>, LedgerError> {
-    let mut plan = LoraPlan { takes: vec![], ..plan(farm, project, character).await? };
+    let mut plan = plan(farm, project, character)?;
     let version = |number: u32| version(character, farm.pack_digest, number);
     let of = |version: &LoraVersion, becomes| {
         let LoraVersion { lora, dataset, recipe, .. } = *version;
@@ -160,7 +160,7 @@ fn version(character: &Character, pack: Digest, number: u32) -> Result<&LoraVers
 
 /// The same where a character may have more pictures than the project asks for; only the job can tell how many are alike.
 async fn by_itself(farm: &Farm, project: &Project, character: &Character, more_than: u32) -> Result<(), LedgerError> {
-    let plan = LoraPlan { more_than: Some(more_than), ..plan(farm, project, character).await? };
+    let plan = LoraPlan { more_than: Some(more_than), ..plan_with_takes(farm, project, character).await? };
     if plan.most_pictures() > more_than as usize {
         push(farm, project, &plan).await?;
     }
@@ -228,7 +228,15 @@ pub(crate) async fn load_plan(farm: &Farm, job: &Job) -> Result<LoraPlan, Proble
     })
 }
 
-async fn plan(farm: &Farm, project: &Project, character: &Character) -> Result<LoraPlan, LedgerError> {
+/// A plan to train, with the accepted takes that may join the references.
+async fn plan_with_takes(farm: &Farm, project: &Project, character: &Character) -> Result<LoraPlan, LedgerError> {
+    let plan = plan(farm, project, character)?;
+    let takes = accepted(farm, project, character, plan.profile).await?;
+    Ok(LoraPlan { takes, ..plan })
+}
+
+/// What every plan begins with; no takes.
+fn plan(farm: &Farm, project: &Project, character: &Character) -> Result<LoraPlan, LedgerError> {
     let CharacterState::Ready { profile, .. } = character.state else {
         return Err(
             refuse(&character.name, "its references are not measured", "watch its job until it is ready").into()
@@ -252,7 +260,7 @@ async fn plan(farm: &Farm, project: &Project, character: &Character) -> Result<L
         outlier: greenroom_domain::Cosine(curve.lowest_cosine(project.settings.gate)),
         references: character.references.iter().map(|r| (r.name.clone(), r.digest)).collect(),
         captions: portrait_captions(&character.description, &farm.pack),
-        takes: accepted(farm, project, character, profile).await?,
+        takes: vec![],
         more_than: None,
         tier: None,
         recipes: diffusion.lora,
