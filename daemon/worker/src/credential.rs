@@ -16,7 +16,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig},
 };
 
-use crate::Args;
+use crate::{Args, offer};
 
 /// The daemon is tried so often before the worker gives up; whoever started it starts another one.
 const TRIES: u32 = 20;
@@ -71,13 +71,13 @@ impl Keeper {
 async fn enrol(args: &Args, channel: &Channel, join: &str, file: &Path) -> Result<String, Problem> {
     // That it can be kept is known before the join token is used up.
     keep(file, "").and_then(|()| fs::remove_file(file).map_err(|e| unusable(file, e, WRITABLE)))?;
-    let node = args.node.clone().or_else(|| fs::read_to_string("/proc/sys/kernel/hostname").ok()).unwrap_or_default();
-    let mut request = Request::new(wire::EnrolRequest { node: node.trim().to_owned() });
+    let node = offer::node(args);
+    let mut request = Request::new(wire::EnrolRequest { node: node.clone() });
     request.metadata_mut().insert("authorization", bearer(join)?);
     let given = WorkerServiceClient::new(channel.clone()).enrol(request).await;
     let given = given.map_err(|status| refused(args, status.message()))?.into_inner();
     keep(file, &given.token)?;
-    tracing::info!(node = node.trim(), file = %file.display(), "worker.enrol");
+    tracing::info!(node, file = %file.display(), "worker.enrol");
     Ok(given.token)
 }
 

@@ -11,7 +11,7 @@ pub(crate) fn offer(args: &Args, device: &Device) -> Offer {
     let is_cpu = device.is_cpu();
     let first = |text: Option<String>| text.unwrap_or_default();
     Offer {
-        node: args.node.clone().unwrap_or_else(|| first(read("/proc/sys/kernel/hostname"))),
+        node: node(args),
         device: if is_cpu { "cpu".into() } else { crate::device::name(device, args.threads) },
         kind: if is_cpu { DeviceKind::Cpu } else { DeviceKind::Gpu },
         model: if is_cpu { first(field("/proc/cpuinfo", "model name")) } else { String::new() },
@@ -22,6 +22,11 @@ pub(crate) fn offer(args: &Args, device: &Device) -> Offer {
         tags: args.tags.iter().cloned().collect(),
         warm: BTreeSet::new(),
     }
+}
+
+/// The machine's name on the farm.
+pub(crate) fn node(args: &Args) -> String {
+    args.node.clone().or_else(|| read("/proc/sys/kernel/hostname")).unwrap_or_default()
 }
 
 /// The machine's memory, MiB; 0 where it does not tell.
