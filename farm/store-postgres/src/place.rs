@@ -45,14 +45,15 @@ impl Place {
         self.sessions_in(SCHEMA)
     }
 
-    /// One session of its own.
+    /// One session that writes. All that it touches it finds by key, so what the planner saves on a small table by reading all
+    /// of it, it would lose a hundredfold when the table has grown and the plan is still kept.
     pub(crate) async fn connect(&self) -> sqlx::Result<PgConnection> {
         self.connect_in(SCHEMA).await
     }
 
     /// The same, with another schema's tables.
     pub(crate) async fn connect_in(&self, schema: &str) -> sqlx::Result<PgConnection> {
-        let options = self.sessions_in(schema);
+        let options = self.sessions_in(schema).options([("enable_seqscan", "off")]);
         let connected = tokio::time::timeout(CONNECTED_WITHIN, options.connect()).await;
         connected.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
     }

@@ -3,34 +3,43 @@
 use async_trait::async_trait;
 use greenroom_domain::{Event, EventSeq};
 use greenroom_store::{EventScope, EventStore, Result, rules};
-use sqlx::{SqliteConnection, SqliteExecutor};
+use sqlx::{QueryBuilder, SqliteConnection, SqliteExecutor};
 
 use crate::{
     SqliteStore,
     error::{Failing, Query},
-    job, project, row,
+    job, project,
+    row::{self, ROWS},
 };
 
 const STEP: &str = "read events";
 
 /// Numbers the events and appends them, in the transaction of the changes that they tell of.
 pub(crate) async fn append(connection: &mut SqliteConnection, mut events: Vec<Event>) -> Query<Vec<Event>> {
+    let projects = project::known(&mut *connection, events.iter().map(|e| e.project)).await?;
+    let jobs = job::known(&mut *connection, events.iter().filter_map(|e| e.job)).await?;
     let mut last = last(&mut *connection).await?;
     for event in &mut events {
-        project::must_exist(&mut *connection, event.project).await?;
-        if let Some(job) = event.job {
-            job::by_id(&mut *connection, job).await?.ok_or_else(|| rules::missing("job", &job))?;
+        if !projects.contains(&event.project.to_string()) {
+            return Err(rules::missing("project", &event.project).into());
+        }
+        if let Some(job) = event.job.filter(|job| !jobs.contains(&job.to_string())) {
+            return Err(rules::missing("job", &job).into());
         }
         last.0 += 1;
         event.seq = last;
-        sqlx::query("insert into event (seq, at, project, job, body) values (?, ?, ?, ?, ?)")
-            .bind(row::integer(event.seq.0))
-            .bind(event.at.as_millis())
-            .bind(event.project.to_string())
-            .bind(event.job.map(|j| j.to_string()))
-            .bind(row::body(event)?)
-            .execute(&mut *connection)
-            .await?;
+    }
+    for rows in events.chunks(ROWS) {
+        let bodies = rows.iter().map(row::body).collect::<Query<Vec<_>>>()?;
+        let mut insert = QueryBuilder::new("insert into event (seq, at, project, job, body) ");
+        insert.push_values(rows.iter().zip(bodies), |mut row, (event, body)| {
+            row.push_bind(row::integer(event.seq.0));
+            row.push_bind(event.at.as_millis());
+            row.push_bind(event.project.to_string());
+            row.push_bind(event.job.map(|j| j.to_string()));
+            row.push_bind(body);
+        });
+        insert.build().persistent(rows.len() == ROWS).execute(&mut *connection).await?;
     }
     Ok(events)
 }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use greenroom_domain::{Digest, Job, JobId, ProjectId};
 use greenroom_store::{JobStore, Result, rules};
 use sqlx::{SqliteConnection, SqliteExecutor};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     SqliteStore,
@@ -45,6 +46,24 @@ pub(crate) async fn update(connection: &mut SqliteConnection, new: &Job) -> Quer
 pub(crate) async fn by_id(executor: impl SqliteExecutor<'_>, id: JobId) -> Query<Option<Job>> {
     let query = sqlx::query_scalar("select body from job where id = ?").bind(id.to_string());
     row::optional(query.fetch_optional(executor).await?)
+}
+
+pub(crate) async fn by_ids(
+    executor: impl SqliteExecutor<'_>,
+    ids: impl Iterator<Item = JobId>,
+) -> Query<BTreeMap<JobId, Job>> {
+    let query = sqlx::query_scalar("select body from job where id in (select value from json_each(?))");
+    let jobs: Vec<Job> = row::many(query.bind(row::list(ids)?).fetch_all(executor).await?)?;
+    Ok(jobs.into_iter().map(|job| (job.id, job)).collect())
+}
+
+/// Which of these are there.
+pub(crate) async fn known(
+    executor: impl SqliteExecutor<'_>,
+    ids: impl Iterator<Item = JobId>,
+) -> Query<BTreeSet<String>> {
+    let query = sqlx::query_scalar("select id from job where id in (select value from json_each(?))");
+    Ok(query.bind(row::list(ids)?).fetch_all(executor).await?.into_iter().collect())
 }
 
 pub(crate) async fn by_request(

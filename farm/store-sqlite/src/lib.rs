@@ -7,6 +7,7 @@
 
 mod audit;
 mod backup;
+mod batch;
 mod character;
 mod check;
 mod error;
@@ -24,7 +25,7 @@ mod user;
 
 use async_trait::async_trait;
 use greenroom_domain::Event;
-use greenroom_store::{Batch, Change, Result, Store};
+use greenroom_store::{Batch, Result, Store};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 use std::path::{Path, PathBuf};
 use tokio::sync::Mutex;
@@ -81,9 +82,7 @@ impl Store for SqliteStore {
         // Immediate: the write lock is taken before anything is read, so every precondition still holds at the end. A
         // transaction that is dropped on the way out, by an error or by whoever waited, is rolled back.
         let mut transaction = writer.begin_with("begin immediate").await.failing(STEP, &self.path)?;
-        for change in &batch.changes {
-            apply(&mut transaction, change).await.failing(STEP, &self.path)?;
-        }
+        batch::apply(&mut transaction, &batch.changes).await.failing(STEP, &self.path)?;
         let events = event::append(&mut transaction, batch.events).await.failing(STEP, &self.path)?;
         transaction.commit().await.failing(STEP, &self.path)?;
         Ok(events)
@@ -97,25 +96,5 @@ impl Store for SqliteStore {
     async fn scrub(&self) -> Result<()> {
         let mut writer = self.writer.lock().await;
         scrub::scrub(&mut writer, &self.path).await.failing("scrub ledger", &self.path)
-    }
-}
-
-async fn apply(connection: &mut SqliteConnection, change: &Change) -> error::Query<()> {
-    match change {
-        Change::InsertProject(new) => project::insert(connection, new).await,
-        Change::InsertCharacter(new) => character::insert(connection, new).await,
-        Change::UpdateCharacter(new) => character::update(connection, new).await,
-        Change::InsertJob(new) => job::insert(connection, new).await,
-        Change::UpdateJob(new) => job::update(connection, new).await,
-        Change::InsertTask(new) => task::insert(connection, new).await,
-        Change::UpdateTask { task, was } => task::update(connection, task, *was).await,
-        Change::Forget(forgetting) => forgotten::forget(connection, forgetting).await,
-        Change::UpdateForgotten(new) => forgotten::update(connection, new).await,
-        Change::SetPolicy(new) => policy::set(connection, new).await,
-        Change::InsertUser(new) => user::insert(connection, new).await,
-        Change::UpdateUser(new) => user::update(connection, new).await,
-        Change::InsertToken(new) => token::insert(connection, new).await,
-        Change::UpdateToken(new) => token::update(connection, new).await,
-        Change::AppendAudit(deed) => audit::append(connection, deed).await,
     }
 }

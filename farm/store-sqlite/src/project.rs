@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use greenroom_domain::{Project, ProjectId};
 use greenroom_store::{ProjectStore, Result, rules};
 use sqlx::{SqliteConnection, SqliteExecutor};
+use std::collections::BTreeSet;
 
 use crate::{
     SqliteStore,
@@ -30,6 +31,15 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, new: &Project) -> 
 /// Fails where a row would point to a project that is not there.
 pub(crate) async fn must_exist(executor: impl SqliteExecutor<'_>, id: ProjectId) -> Query<()> {
     by_id(executor, id).await?.map(drop).ok_or_else(|| rules::missing("project", &id).into())
+}
+
+/// Which of these are there.
+pub(crate) async fn known(
+    executor: impl SqliteExecutor<'_>,
+    ids: impl Iterator<Item = ProjectId>,
+) -> Query<BTreeSet<String>> {
+    let query = sqlx::query_scalar("select id from project where id in (select value from json_each(?))");
+    Ok(query.bind(row::list(ids)?).fetch_all(executor).await?.into_iter().collect())
 }
 
 async fn by_id(executor: impl SqliteExecutor<'_>, id: ProjectId) -> Query<Option<Project>> {

@@ -2,8 +2,12 @@
 
 use greenroom_store::StoreError;
 use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeSet;
 
 use crate::error::Query;
+
+/// Rows that one statement writes: SQLite takes 32,766 parameters.
+pub(crate) const ROWS: usize = 500;
 
 /// The body column of a value.
 pub(crate) fn body<T: Serialize>(value: &T) -> Query<String> {
@@ -23,6 +27,11 @@ pub(crate) fn optional<T: DeserializeOwned>(body: Option<String>) -> Query<Optio
 /// The values of many rows.
 pub(crate) fn many<T: DeserializeOwned>(bodies: Vec<String>) -> Query<Vec<T>> {
     bodies.into_iter().map(value).collect()
+}
+
+/// Ids as `json_each` takes them, each once.
+pub(crate) fn list<T: ToString>(ids: impl Iterator<Item = T>) -> Query<String> {
+    body(&ids.map(|id| id.to_string()).collect::<BTreeSet<_>>())
 }
 
 /// A number as SQLite keeps it; larger ones do not occur and become the largest.

@@ -3,48 +3,80 @@
 use async_trait::async_trait;
 use greenroom_domain::{Digest, JobId, Spec, Task, TaskId, TaskOutput};
 use greenroom_store::{Expected, Result, TaskStore, rules};
-use sqlx::{SqliteConnection, SqliteExecutor};
+use sqlx::{QueryBuilder, SqliteConnection, SqliteExecutor};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     SqliteStore,
     error::{Failing, Query},
-    job, row,
+    job,
+    row::{self, ROWS},
 };
 
 const STEP: &str = "read task";
 
-pub(crate) async fn insert(connection: &mut SqliteConnection, new: &Task) -> Query<()> {
-    let same_id = by_id(&mut *connection, new.id).await?.is_some();
-    let job = job::by_id(&mut *connection, new.job).await?;
-    rules::insert_task(new, same_id, job.as_ref())?;
-    let insert =
-        "insert into task (id, job, kind, state, epoch, spec_digest, created, body) values (?, ?, ?, ?, ?, ?, ?, ?)";
-    sqlx::query(insert)
-        .bind(new.id.to_string())
-        .bind(new.job.to_string())
-        .bind(new.kind.to_string())
-        .bind(new.state.name())
-        .bind(row::integer(new.epoch.0))
-        .bind(spec_digest(new))
-        .bind(new.created.as_millis())
-        .bind(row::body(new)?)
-        .execute(connection)
-        .await?;
+/// New tasks, no two with one id, in few statements.
+pub(crate) async fn insert(connection: &mut SqliteConnection, new: &[&Task]) -> Query<()> {
+    let there = known(&mut *connection, new).await?;
+    let jobs = job::by_ids(&mut *connection, new.iter().map(|t| t.job)).await?;
+    for task in new {
+        rules::insert_task(task, there.contains(&task.id.to_string()), jobs.get(&task.job))?;
+    }
+    for rows in new.chunks(ROWS) {
+        let bodies = rows.iter().map(row::body).collect::<Query<Vec<_>>>()?;
+        let mut insert =
+            QueryBuilder::new("insert into task (id, job, kind, state, epoch, spec_digest, created, body) ");
+        insert.push_values(rows.iter().zip(bodies), |mut row, (task, body)| {
+            row.push_bind(task.id.to_string());
+            row.push_bind(task.job.to_string());
+            row.push_bind(task.kind.to_string());
+            row.push_bind(task.state.name());
+            row.push_bind(row::integer(task.epoch.0));
+            row.push_bind(spec_digest(task));
+            row.push_bind(task.created.as_millis());
+            row.push_bind(body);
+        });
+        insert.build().persistent(rows.len() == ROWS).execute(&mut *connection).await?;
+    }
     Ok(())
 }
 
-pub(crate) async fn update(connection: &mut SqliteConnection, new: &Task, was: Expected) -> Query<()> {
-    let old = by_id(&mut *connection, new.id).await?;
-    rules::update_task(new, was, old.as_ref())?;
-    sqlx::query("update task set state = ?, epoch = ?, spec_digest = ?, body = ? where id = ?")
-        .bind(new.state.name())
-        .bind(row::integer(new.epoch.0))
-        .bind(spec_digest(new))
-        .bind(row::body(new)?)
-        .bind(new.id.to_string())
-        .execute(connection)
-        .await?;
+/// Tasks as they shall be, no two with one id, in few statements.
+pub(crate) async fn update(connection: &mut SqliteConnection, new: &[(&Task, Expected)]) -> Query<()> {
+    let there = by_ids(&mut *connection, new.iter().map(|(t, _)| t.id)).await?;
+    for (task, was) in new {
+        rules::update_task(task, *was, there.get(&task.id))?;
+    }
+    for rows in new.chunks(ROWS) {
+        let bodies = rows.iter().map(|(task, _)| row::body(task)).collect::<Query<Vec<_>>>()?;
+        let mut update = QueryBuilder::new("with new (id, state, epoch, spec_digest, body) as (");
+        update.push_values(rows.iter().zip(bodies), |mut row, ((task, _), body)| {
+            row.push_bind(task.id.to_string());
+            row.push_bind(task.state.name());
+            row.push_bind(row::integer(task.epoch.0));
+            row.push_bind(spec_digest(task));
+            row.push_bind(body);
+        });
+        update.push(
+            ") update task set state = new.state, epoch = new.epoch, spec_digest = new.spec_digest, body = new.body \
+             from new where task.id = new.id",
+        );
+        update.build().persistent(rows.len() == ROWS).execute(&mut *connection).await?;
+    }
     Ok(())
+}
+
+/// The ids of those that are there.
+async fn known(executor: impl SqliteExecutor<'_>, tasks: &[&Task]) -> Query<BTreeSet<String>> {
+    let ids = row::list(tasks.iter().map(|t| t.id))?;
+    let query = sqlx::query_scalar("select id from task where id in (select value from json_each(?))").bind(ids);
+    Ok(query.fetch_all(executor).await?.into_iter().collect())
+}
+
+async fn by_ids(executor: impl SqliteExecutor<'_>, ids: impl Iterator<Item = TaskId>) -> Query<BTreeMap<TaskId, Task>> {
+    let query = sqlx::query_scalar("select body from task where id in (select value from json_each(?))");
+    let tasks: Vec<Task> = row::many(query.bind(row::list(ids)?).fetch_all(executor).await?)?;
+    Ok(tasks.into_iter().map(|task| (task.id, task)).collect())
 }
 
 /// What `spec_digest` holds for a task.

@@ -17,6 +17,7 @@ mod project;
 pub mod rules;
 mod store;
 mod task;
+mod together;
 mod token;
 mod user;
 
@@ -32,5 +33,6 @@ pub use policy::PolicyStore;
 pub use project::ProjectStore;
 pub use store::Store;
 pub use task::TaskStore;
+pub use together::{Together, together};
 pub use token::TokenStore;
 pub use user::UserStore;
