@@ -8,6 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
     client::Client,
@@ -28,13 +29,23 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// Whether commands run, and with which lines more below `[commands]`.
     pub commands: Option<String>,
+    /// Further lines of the daemon's configuration.
+    pub config: String,
     /// Who vouches for a daemon that is called by https.
     pub ca: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pack: None, workers: 1, artifacts: None, environment: vec![], commands: None, ca: None }
+        Self {
+            pack: None,
+            workers: 1,
+            artifacts: None,
+            environment: vec![],
+            commands: None,
+            config: String::new(),
+            ca: None,
+        }
     }
 }
 
@@ -123,6 +134,31 @@ impl Farm {
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     }
 
+    /// What a monitoring system is answered, status and text, with the admin token or without any.
+    pub async fn scraped(&self, with_token: bool) -> (u16, String) {
+        let token = fs::read_to_string(self.state().join("admin.token")).unwrap();
+        let authorization =
+            if with_token { format!("Authorization: Bearer {}\r\n", token.trim()) } else { String::new() };
+        let address = self.address().trim_start_matches("http://").to_owned();
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n{authorization}Connection: close\r\n\r\n");
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), text.to_owned())
+    }
+
+    /// What the daemon's program says when it is to do something else than to serve.
+    #[must_use]
+    pub fn maintained(&self, arguments: &[&str]) -> String {
+        let programs = Programs::find();
+        let mut command = Command::new(programs.path("greenroomd"));
+        command.arg("--state").arg(self.state()).arg("--pack").arg(&programs.pack).args(arguments);
+        let output = command.env_clear().env("NO_COLOR", "1").output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    }
+
     /// Whether any file of the farm holds these bytes.
     #[must_use]
     pub fn holds(&self, bytes: &[u8]) -> bool {
@@ -197,7 +233,7 @@ async fn spawn(state: &Path, options: &Options) -> (Child, Client) {
         .commands
         .as_ref()
         .map(|more| format!("[commands]\nenabled = true\nuser = \"{}\"\n{more}\n", other_user()));
-    fs::write(&config, lines.unwrap_or_default()).unwrap();
+    fs::write(&config, lines.unwrap_or_default() + &options.config).unwrap();
     let mut daemon = Command::new(programs.path("greenroomd"))
         .arg("--config")
         .arg(config)

@@ -8,6 +8,7 @@ mod farm;
 mod inputs;
 mod process;
 mod project;
+mod told;
 
 pub use bench::Bench;
 pub use bucket::{BUCKET, Bucket};
@@ -18,3 +19,4 @@ pub use inputs::{
 };
 pub use process::{Programs, alive, greenroom, until};
 pub use project::{Project, Pushed, notes, of_kind};
+pub use told::{Postbox, Receiver};

@@ -15,6 +15,7 @@ mod filming;
 mod identity;
 mod leaders;
 mod loras;
+mod operating;
 mod packs;
 mod refusals;
 mod scheduling;

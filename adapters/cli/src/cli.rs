@@ -4,8 +4,9 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 use crate::command::{
-    audit, cancel, character, completions, config as config_command, export, job, jobs, limits, lora, node, nodes,
-    pack, policy, project, pull, push, queue, report, run, status, token, user, watch, whoami, why,
+    audit, backup, cancel, character, completions, config as config_command, doctor, export, job, jobs, limits, logs,
+    lora, node, nodes, pack, policy, project, pull, push, queue, report, run, status, token, top, user, watch, whoami,
+    why,
 };
 
 /// Push scripts to a Greenroom farm, watch them being filmed, pull the clips.
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Job(job::Job),
     Cancel(cancel::Cancel),
     Why(why::Why),
+    Logs(logs::Logs),
     Queue(queue::Queue),
     Nodes(nodes::Nodes),
     Devices(nodes::Devices),
@@ -63,6 +65,9 @@ pub(crate) enum Command {
     Export(export::Export),
     Report(report::Report),
     Status(status::Status),
+    Doctor(doctor::Doctor),
+    Top(top::Top),
+    Backup(backup::Backup),
     User(user::User),
     Token(token::Token),
     Audit(audit::Audit),

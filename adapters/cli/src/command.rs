@@ -1,15 +1,18 @@
 //! One command, one file; its doc comment is the help.
 
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod cancel;
 pub(crate) mod character;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod job;
 pub(crate) mod jobs;
 mod learn;
 pub(crate) mod limits;
+pub(crate) mod logs;
 pub(crate) mod lora;
 pub(crate) mod node;
 pub(crate) mod nodes;
@@ -23,6 +26,7 @@ pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod token;
+pub(crate) mod top;
 pub(crate) mod user;
 pub(crate) mod watch;
 pub(crate) mod whoami;
@@ -102,6 +106,7 @@ async fn dispatch(command: &Command, context: &Context) -> Ended {
         Command::Job(command) => command.run(context).await,
         Command::Cancel(command) => command.run(context).await,
         Command::Why(command) => command.run(context).await,
+        Command::Logs(command) => command.run(context).await,
         Command::Queue(command) => command.run(context).await,
         Command::Nodes(command) => command.run(context).await,
         Command::Devices(command) => command.run(context).await,
@@ -113,6 +118,9 @@ async fn dispatch(command: &Command, context: &Context) -> Ended {
         Command::Report(command) => command.run(context).await,
         Command::Status(command) => command.run(context).await,
         Command::Lora(command) => command.run(context).await,
+        Command::Doctor(command) => command.run(context).await,
+        Command::Top(command) => command.run(context).await,
+        Command::Backup(command) => command.run(context).await,
         Command::User(command) => command.run(context).await,
         Command::Token(command) => command.run(context).await,
         Command::Audit(command) => command.run(context).await,

@@ -4,7 +4,7 @@ use greenroom_domain::{Problem, ProblemKind};
 use greenroom_proto::v1::{
     self, artifact_service_client::ArtifactServiceClient, audit_service_client::AuditServiceClient,
     character_service_client::CharacterServiceClient, farm_service_client::FarmServiceClient,
-    job_service_client::JobServiceClient, lora_service_client::LoraServiceClient,
+    job_service_client::JobServiceClient, log_service_client::LogServiceClient, lora_service_client::LoraServiceClient,
     project_service_client::ProjectServiceClient, schedule_service_client::ScheduleServiceClient,
     token_service_client::TokenServiceClient, user_service_client::UserServiceClient,
 };
@@ -124,6 +124,11 @@ impl Farm {
     /// Jobs.
     pub(crate) fn jobs(&self) -> JobServiceClient<Service> {
         JobServiceClient::new(self.service.clone()).max_decoding_message_size(REPORT_BYTES)
+    }
+
+    /// What tasks said.
+    pub(crate) fn logs(&self) -> LogServiceClient<Service> {
+        LogServiceClient::new(self.service.clone())
     }
 
     /// LoRAs.

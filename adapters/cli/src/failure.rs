@@ -10,6 +10,8 @@ pub(crate) enum Outcome {
     Complete,
     /// Filmed, but some shots are drafts.
     Drafts,
+    /// Everything was looked at, and something keeps the farm from working.
+    Faults,
 }
 
 /// A command that did not.
@@ -32,6 +34,7 @@ pub(crate) fn exit_code(result: &Result<Outcome, Failure>) -> ExitCode {
     ExitCode::from(match result {
         Ok(Outcome::Complete) => 0,
         Ok(Outcome::Drafts) => 3,
+        Ok(Outcome::Faults) => 1,
         Err(Failure::Problem(_)) => 1,
         Err(Failure::Interrupted) => 130,
     })

@@ -255,6 +255,25 @@ pub(crate) fn local_time(time: Option<&prost_types::Timestamp>) -> String {
     zoned.map_or_else(String::new, |zoned| zoned.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
+/// `14:05:06`, where the person is.
+pub(crate) fn local_clock(time: Option<&prost_types::Timestamp>) -> String {
+    let zoned = time.and_then(instant).map(|instant| instant.to_zoned(jiff::tz::TimeZone::system()));
+    zoned.map_or_else(String::new, |zoned| zoned.strftime("%H:%M:%S").to_string())
+}
+
+/// A line of a task's log.
+pub(crate) fn log_line(line: &v1::LogLine) -> Value {
+    json!({
+        "task": line.task,
+        "kind": line.kind,
+        "shot": text(&line.shot),
+        "attempt": line.attempt,
+        "time": line.time.as_ref().map(time),
+        "level": line.level,
+        "text": line.text,
+    })
+}
+
 fn instant(time: &prost_types::Timestamp) -> Option<jiff::Timestamp> {
     jiff::Timestamp::new(time.seconds, time.nanos).ok()
 }
@@ -292,7 +311,7 @@ fn wire_problem(wire: &v1::Problem) -> Value {
 }
 
 /// The shortest number that is this one: 0.6, not 0.6000000238418579.
-fn float(number: f32) -> f64 {
+pub(crate) fn float(number: f32) -> f64 {
     number.to_string().parse().unwrap_or_else(|_| f64::from(number))
 }
 

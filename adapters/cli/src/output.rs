@@ -78,6 +78,15 @@ impl Output {
         }
     }
 
+    /// One of many answers, as it comes: one line for programs.
+    pub(crate) fn line(&self, document: &Value, lines: &[String]) {
+        if self.json {
+            print(&document.to_string());
+        } else {
+            self.say(lines);
+        }
+    }
+
     /// Text as it is, for people and programs.
     pub(crate) fn raw(&self, text: &str) {
         print(text.trim_end());

@@ -11,7 +11,12 @@ use std::{
     time::Duration,
 };
 
-use crate::tls;
+use crate::{
+    backup::Backup,
+    notify::{Mail, Rule},
+    task_logs::{Logs, TaskLogs},
+    tls,
+};
 
 const AFTER: &str = "`greenroomd cert DIR` makes a certificate for a farm that has no public name; see its --help.";
 
@@ -80,19 +85,30 @@ pub(crate) struct Args {
 }
 
 /// What can be done instead of serving. The settings that say where the ledger is stand in front.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Looks at this machine's part of the farm, whether or not the daemon runs. `greenroom doctor` asks a running one.
+    Doctor,
+    /// Sends a trial notice by one [[notify]] of the configuration.
+    Notify {
+        /// Its name.
+        name: String,
+    },
     /// Looks after the ledger while no daemon uses it.
     #[command(subcommand)]
     Ledger(LedgerCommand),
 }
 
 /// What can be done to a ledger.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum LedgerCommand {
     /// Goes back behind the last migration: the copy that was taken before it takes the ledger's place. What was written since
     /// is kept beside it (LEDGER.undone, or the schema greenroom_undone). Then start the build that knows the older schema.
-    Restore,
+    Restore {
+        /// Puts this copy (`greenroom backup`) in the ledger's place instead
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+    },
     /// Reads the whole ledger and compares its parts with each other.
     Check,
 }
@@ -130,6 +146,10 @@ struct File {
     workers: WorkersSection,
     models: ModelsSection,
     commands: Commands,
+    logs: Logs,
+    backup: Backup,
+    mail: Option<Mail>,
+    notify: Vec<Rule>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -221,6 +241,12 @@ pub(crate) struct Config {
     pub threads: u32,
     pub worker: PathBuf,
     pub commands: Commands,
+    pub logs: Logs,
+    pub backup: Backup,
+    /// How mail is sent.
+    pub mail: Option<Mail>,
+    /// Whom to tell of what.
+    pub notify: Vec<Rule>,
     /// How long the credential of a worker that joined holds.
     pub credential: Duration,
     pub until_stdin_closes: bool,
@@ -244,6 +270,15 @@ impl Where {
 }
 
 impl Config {
+    /// Folders of this machine that fill, by what lies there.
+    pub(crate) fn folders(&self, logs: &TaskLogs) -> Vec<(&'static str, PathBuf)> {
+        let mut folders = vec![("state", self.state.clone()), ("logs", logs.folder().to_owned())];
+        if let Place::Folder(artifacts) = &self.artifacts {
+            folders.push(("artifacts", artifacts.clone()));
+        }
+        folders
+    }
+
     /// Where the ledger is.
     pub(crate) fn ledger_place(&self) -> Where {
         Where { state: self.state.clone(), ledger: self.ledger.clone() }
@@ -297,6 +332,10 @@ impl Config {
                 .or(file.workers.program)
                 .unwrap_or_else(|| own_program.with_file_name("greenroom-worker")),
             commands: file.commands.check()?,
+            logs: file.logs,
+            backup: file.backup,
+            notify: notified(file.notify, file.mail.as_ref())?,
+            mail: file.mail,
             credential,
             until_stdin_closes: args.until_stdin_closes,
         })
@@ -305,6 +344,18 @@ impl Config {
 
 fn state(flag: Option<PathBuf>, file: Option<PathBuf>) -> PathBuf {
     flag.or(file).unwrap_or_else(|| "/var/lib/greenroom".into())
+}
+
+/// The rules, if all of them can work and each has a name of its own.
+fn notified(rules: Vec<Rule>, mail: Option<&Mail>) -> Result<Vec<Rule>, Problem> {
+    for (n, rule) in rules.iter().enumerate() {
+        rule.check(mail)?;
+        if rules[..n].iter().any(|other| other.name == rule.name) {
+            let subject = format!("[[notify]] {}", rule.name);
+            return Err(Problem::invalid("read configuration", subject, "two have this name", "give each its own"));
+        }
+    }
+    Ok(rules)
 }
 
 fn certificate(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<tls::Files>, Problem> {

@@ -58,7 +58,8 @@ pub(crate) fn news(batch: &Batch) -> Vec<News> {
         | Change::UpdateUser(_)
         | Change::InsertToken(_)
         | Change::UpdateToken(_)
-        | Change::AppendAudit(_) => None,
+        | Change::AppendAudit(_)
+        | Change::SetBookmark { .. } => None,
     };
     batch.changes.iter().filter_map(tell).collect()
 }

@@ -10,6 +10,27 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Now, to measure from.
+pub(crate) fn instant() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+/// A moment, in UTC, for programs: RFC 3339.
+pub(crate) fn rfc3339(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default().to_string()
+}
+
+/// A moment, in UTC, for names of files: `20270331T120000Z`.
+pub(crate) fn compact(at: Timestamp) -> String {
+    let instant = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
+    instant.strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// How long ago a file's time was.
+pub(crate) fn age(at: std::time::SystemTime) -> std::time::Duration {
+    at.elapsed().unwrap_or_default()
+}
+
 /// The day of a moment, in UTC, for people: `2027-03-31`.
 pub(crate) fn day(at: Timestamp) -> String {
     let instant = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();

@@ -20,7 +20,7 @@ const PLAN_LIMIT: u64 = 256 << 20;
 
 /// Turns a template that is already here into a job.
 pub(crate) async fn push(farm: &Farm, project: &Project, source: CommandSource) -> Result<Pushed<Job>, LedgerError> {
-    if !farm.commands.enabled {
+    if !farm.config.commands.enabled {
         let remedy =
             "ask the farm's administrator for [commands] enabled = true and a user in greenroomd's configuration";
         let cause = "this farm runs no commands";
@@ -29,8 +29,8 @@ pub(crate) async fn push(farm: &Farm, project: &Project, source: CommandSource) 
     let template = read(farm, &source).await?;
     let plan = CommandPlan {
         title: template.title().to_owned(),
-        steps: template.steps(farm.commands.tasks)?,
-        paths: farm.commands.paths.clone(),
+        steps: template.steps(farm.config.commands.tasks)?,
+        paths: farm.config.commands.paths.clone(),
         source,
     };
     let request = push::put_json(farm, &plan).await?;

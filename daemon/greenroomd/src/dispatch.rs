@@ -7,7 +7,7 @@ use greenroom_proto::worker_v1 as wire;
 use greenroom_schedule::{Action, MOST, next_wake, plan};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use crate::{api, clock, farm::Farm, ledger::LedgerError, workers::Running};
+use crate::{api, clock, farm::Farm, ledger::LedgerError, notify::Notice, workers::Running};
 
 /// How often a worker must say something; far more often than the policy's silence.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -44,8 +44,11 @@ async fn step(farm: &Farm) -> Result<Option<Duration>, LedgerError> {
     let now = clock::now();
     let actions = {
         let mut book = farm.book();
+        let started = clock::instant();
         book.wake(now);
-        plan(&book, now)
+        let actions = plan(&book, now);
+        farm.metrics.planned(started.elapsed());
+        actions
     };
     if actions.len() >= MOST || !farm.fresh().is_empty() {
         farm.work.notify_one();
@@ -110,11 +113,15 @@ async fn apply(farm: &Farm, action: Action) -> Result<(), LedgerError> {
         }
         Action::Drain { node, reason } => {
             tracing::error!(node, reason, "the node is sick; it takes nothing new until it is healed");
+            let text = format!("{node} is sick and takes nothing new: {reason}");
+            let _ = farm.notices.send(Notice::node("node.sick", clock::now(), text));
             let drained = Drained { reason, since: Moment(clock::now()), sick: true };
             farm.set_policy(|policy| drop(policy.drained.insert(node, drained))).await?;
         }
         Action::Heal { node } => {
             tracing::info!(node, "a task succeeded on the sick node; it takes work again");
+            let text = format!("{node} takes work again: a task succeeded there");
+            let _ = farm.notices.send(Notice::node("node.healed", clock::now(), text));
             farm.set_policy(|policy| drop(policy.drained.remove(&node))).await?;
         }
     }

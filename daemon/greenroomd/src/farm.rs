@@ -11,7 +11,10 @@ use std::{
 use tokio::sync::{Mutex, Notify, RwLock, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{access::Access, args::Commands, ledger::Wish, role::Roles, workers::Workers};
+use crate::{
+    access::Access, args::Config, ledger::Wish, metrics::Metrics, notify::Notice, role::Roles, task_logs::TaskLogs,
+    workers::Workers,
+};
 
 /// The farm's state and its bells.
 pub(crate) struct Farm {
@@ -31,8 +34,12 @@ pub(crate) struct Farm {
     pub pack_digest: Digest,
     /// Tokens that are not in the ledger.
     pub access: Access,
-    /// Whether and how commands run.
-    pub commands: Commands,
+    /// What tasks say.
+    pub task_logs: TaskLogs,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What the daemon was told.
+    pub config: Arc<Config>,
     /// Workers that are attached.
     pub workers: Workers,
     /// What the scheduler knows: open tasks, workers and the policy, as of the last commit.
@@ -47,6 +54,8 @@ pub(crate) struct Farm {
     pub committed: watch::Sender<EventSeq>,
     /// Live progress. Whoever is slow misses some of it.
     pub progress: broadcast::Sender<Progress>,
+    /// What is told of nodes. Whoever is slow misses some of it.
+    pub notices: broadcast::Sender<Notice>,
     /// Whether this daemon leads.
     pub role: Roles,
     /// Cancelled when the daemon stops.
@@ -83,20 +92,25 @@ pub(crate) struct Progress {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{packs, role::Role};
+    use crate::{args::Args, packs, role::Role};
+    use clap::Parser as _;
     use greenroom_store_sqlite::SqliteStore;
     use std::path::Path;
 
     /// A farm on a folder, as the daemon opens it, that leads alone.
     pub(crate) async fn farm_on(folder: &Path) -> Farm {
-        let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/packs/puppet");
-        let (pack, pack_digest) = packs::open(&pack).unwrap();
+        let pack = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/packs/puppet");
+        let line = ["greenroomd", "--pack", pack, "--state", folder.to_str().unwrap()];
+        let config = Config::resolve(Args::parse_from(line), Path::new("/nowhere/greenroomd")).unwrap();
+        let (pack, pack_digest) = packs::open(&config.pack).unwrap();
         Farm {
             store: Arc::new(SqliteStore::open(folder.join("greenroom.db")).await.unwrap()),
             writing: Mutex::new(()),
             wishes: std::sync::Mutex::default(),
             access: Access::open(folder, std::time::Duration::from_secs(60)).unwrap(),
-            commands: Commands::default(),
+            task_logs: TaskLogs::new(folder, &crate::task_logs::Logs::default()),
+            metrics: Metrics::default(),
+            config: Arc::new(config),
             book: std::sync::Mutex::default(),
             fresh: std::sync::Mutex::default(),
             committing: Mutex::new(()),
@@ -108,6 +122,7 @@ pub(crate) mod tests {
             work: Notify::new(),
             committed: watch::Sender::new(EventSeq(0)),
             progress: broadcast::Sender::new(1),
+            notices: broadcast::Sender::new(1),
             role: Roles::new(Role::Leads),
             stop: CancellationToken::new(),
         }

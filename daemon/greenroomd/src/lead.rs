@@ -7,7 +7,7 @@ use greenroom_store_postgres::PostgresStore;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
-use crate::{args::Config, book, clock, dispatch, farm::Farm, learn, role::Role, supervise};
+use crate::{args::Config, book, clock, dispatch, farm::Farm, learn, notify, role::Role, supervise};
 
 /// A database that cannot be reached is tried again after this long.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -74,6 +74,7 @@ async fn reign(farm: &Arc<Farm>, config: &Arc<Config>, url: &str, ended: impl Fu
         tasks.spawn(supervise::run(farm.clone(), config.clone(), url.to_owned(), slot));
     }
     tasks.spawn(learn::run(farm.clone()));
+    tasks.spawn(notify::run(farm.clone()));
     farm.role.set(Role::Leads);
     tokio::select! {
         () = ended => {

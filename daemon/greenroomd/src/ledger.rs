@@ -145,7 +145,10 @@ impl Farm {
     pub(crate) async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let _one_step = self.committing.lock().await;
         let news = book::news(&batch);
+        let started = clock::instant();
         let events = self.store.commit(access::sign(batch)).await?;
+        self.metrics.committed(started.elapsed());
+        events.iter().for_each(|event| self.metrics.hear(event));
         access::signed();
         self.note(news, clock::now());
         if let Some(last) = events.last() {

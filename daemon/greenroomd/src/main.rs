@@ -3,10 +3,12 @@
 mod access;
 mod api;
 mod args;
+mod backup;
 mod book;
 mod cert;
 mod clock;
 mod command;
+mod diagnose;
 mod dispatch;
 mod farm;
 mod forget;
@@ -15,6 +17,8 @@ mod learn;
 mod ledger;
 mod logs;
 mod maintain;
+mod metrics;
+mod notify;
 mod open;
 mod packs;
 mod push;
@@ -22,6 +26,7 @@ mod report;
 mod role;
 mod serve;
 mod supervise;
+mod task_logs;
 mod tls;
 mod workers;
 
@@ -45,8 +50,13 @@ fn main() -> ExitCode {
         }
     };
     let done = runtime.block_on(async {
-        match args.command {
+        match args.command.clone() {
             None => serve::serve(args).await,
+            Some(args::Command::Doctor) => diagnose::offline(args).await,
+            Some(args::Command::Notify { name }) => {
+                let config = args::Config::resolve(args, &std::env::current_exe().unwrap_or_default())?;
+                notify::try_out(&config, &name).await
+            }
             Some(args::Command::Ledger(what)) => maintain::run(what, args::Where::resolve(args)?).await,
         }
     });

@@ -21,12 +21,14 @@ use crate::{
     access::Access,
     api,
     args::{Args, Config},
-    clock,
+    backup, clock,
     farm::Farm,
     lead,
+    metrics::Metrics,
     open::{self, Ledger},
     packs,
     role::{Role, Roles},
+    task_logs::TaskLogs,
     tls::{Tls, TlsListener},
     workers::Workers,
 };
@@ -65,11 +67,14 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
         pack,
         pack_digest,
         access,
-        commands: config.commands.clone(),
+        task_logs: TaskLogs::new(state, &config.logs),
+        metrics: Metrics::default(),
+        config: config.clone(),
         workers: Workers::default(),
         work: Notify::new(),
         committed: watch::Sender::new(last),
         progress: broadcast::Sender::new(256),
+        notices: broadcast::Sender::new(64),
         role: Roles::new(if shared.is_some() { Role::StandsBy { leader: None } } else { Role::Leads }),
         stop: CancellationToken::new(),
     });
@@ -98,6 +103,7 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
     let advertised = config.advertise.clone().unwrap_or_else(|| url.clone());
     tasks.spawn(lead::run(farm.clone(), shared, config.clone(), advertised, own_url));
     tasks.spawn(sweep(farm.clone()));
+    tasks.spawn(backup::run(farm.clone()));
     tracing::info!(%url, state = %state.display(), pack = farm.pack.name, "ready");
 
     let stop = || farm.stop.clone().cancelled_owned();
@@ -174,11 +180,25 @@ async fn stopped(until_stdin_closes: bool) {
     }
 }
 
+/// What a farm leaves lying is swept so often.
+const SWEPT_EVERY: Duration = Duration::from_secs(3600);
+
 async fn sweep(farm: Arc<Farm>) {
+    let mut again = tokio::time::interval(SWEPT_EVERY);
+    loop {
+        tokio::select! {
+            _ = again.tick() => sweep_once(&farm).await,
+            () = farm.stop.cancelled() => return,
+        }
+    }
+}
+
+async fn sweep_once(farm: &Farm) {
     let now = UNIX_EPOCH + Duration::from_millis(clock::now().as_millis().max(0).unsigned_abs());
     if let Err(error) = farm.artifacts.sweep_temporary(now - STALE_UPLOAD).await {
         tracing::warn!(%error, "cannot sweep uploads that broke off");
     }
+    tokio::task::block_in_place(|| farm.task_logs.sweep(now));
 }
 
 #[derive(Serialize)]

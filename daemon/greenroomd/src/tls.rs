@@ -89,12 +89,23 @@ fn read(files: &Files) -> Result<Arc<ServerConfig>, Problem> {
         }
         error => bad(&files.cert, error, "make a new one with `greenroomd cert DIR`"),
     })?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
-/// A certificate that nobody would accept is told here, and not by every client.
-fn holds(path: &Path, certificate: &CertificateDer<'_>, now: Timestamp) -> Result<(), Problem> {
+impl Files {
+    /// When the certificate ends.
+    ///
+    /// # Errors
+    /// If it cannot be read, or does not hold now.
+    pub(crate) fn expires(&self) -> Result<Timestamp, Problem> {
+        let first = CertificateDer::from_pem_file(&self.cert).map_err(|e| unreadable(&self.cert, &e, "certificate"))?;
+        holds(&self.cert, &first, clock::now())
+    }
+}
+
+/// A certificate that nobody would accept is told here, and not by every client. Answers when it ends.
+fn holds(path: &Path, certificate: &CertificateDer<'_>, now: Timestamp) -> Result<Timestamp, Problem> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|e| bad(path, e, "name a PEM file with an X.509 certificate"))?;
     let at = |time: x509_parser::time::ASN1Time| Timestamp::from_millis(time.timestamp().saturating_mul(1000));
@@ -106,7 +117,7 @@ fn holds(path: &Path, certificate: &CertificateDer<'_>, now: Timestamp) -> Resul
     if from > now {
         return Err(bad(path, format!("it holds from {} on", clock::minute(from)), "check the machine's clock"));
     }
-    Ok(())
+    Ok(until)
 }
 
 fn unreadable(path: &Path, error: &rustls::pki_types::pem::Error, what: &str) -> Problem {

@@ -26,13 +26,14 @@ use crate::{
     models::Models,
     offer,
     run::{self, Bench, Commands, Preview},
+    task_log::{self, TaskLog},
 };
 
 /// A session of commands waits so long for the next task of its step.
 const WARM: Duration = Duration::from_secs(5);
 
 /// Works until the daemon says stop, goes away, or standard input closes.
-pub(crate) async fn work(args: Args) -> Result<(), Problem> {
+pub(crate) async fn work(args: Args, log: TaskLog) -> Result<(), Problem> {
     let device = args.device.open()?;
     let device_name = device::name(&device, args.threads);
     let offer = serde_json::to_vec(&offer::offer(&args, &device)).unwrap_or_default();
@@ -68,13 +69,15 @@ pub(crate) async fn work(args: Args) -> Result<(), Problem> {
     let preview = Preview::default();
     let commands = args.commands_user.clone().map(|user| Commands { user, scratch: args.commands_scratch.clone() });
     let (scratch, runtime) = (args.scratch.clone(), Handle::current());
-    let bench = Bench { models, artifacts, runtime, scratch, preview, commands, session: None };
+    let bench = Bench { models, artifacts, runtime, scratch, preview, log: log.clone(), commands, session: None };
     let jobs = Jobs::start(bench, say.clone());
 
     let mut heartbeat = tokio::time::interval(Duration::from_secs(2));
+    let mut logged = tokio::time::interval(task_log::SENT_EVERY);
     loop {
         tokio::select! {
             _ = heartbeat.tick() => tell(&say, Say::Heartbeat(wire::Heartbeat {})),
+            _ = logged.tick() => tell_log(&say, log.take()),
             () = stdin_closed(), if args.until_stdin_closes => return Ok(()),
             message = inbox.message() => match message.map_err(|e| away(e.message().to_owned()))?.and_then(|m| m.message) {
                 Some(Hear::Welcome(welcome)) => {
@@ -108,7 +111,12 @@ impl Jobs {
         let (assignments, queue) = std::sync::mpsc::channel::<Next>();
         std::thread::spawn(move || {
             while let Some((assignment, stop)) = next(&mut bench, &queue) {
+                bench.log.begin(&assignment.task, assignment.epoch);
                 let outcome = perform(&mut bench, &assignment, &stop, &say);
+                if let Err(error) = &outcome {
+                    bench.log.add("error", &format!("{error}; {}", error.problem.remedy));
+                }
+                tell_log(&say, bench.log.end());
                 let out_of_memory = matches!(&outcome, Err(error) if is_out_of_memory(error));
                 let paused = stop.load(Ordering::Relaxed) == PAUSE_TASK;
                 let result = match outcome {
@@ -178,8 +186,14 @@ fn perform(
     let kind = spec.kind();
     // Only a training has checkpoints; what is shorter is done sooner than paused.
     let most = if kind == TaskKind::Train { PAUSE_TASK } else { STOP_TASK };
-    let preview = bench.preview.clone();
+    let (preview, log, mut stage) = (bench.preview.clone(), bench.log.clone(), String::new());
     let mut progress = |fraction: f32, message: &str| {
+        // Of "keyframe 1 of 8" and "keyframe 2 of 8" the first is enough.
+        let words: String = message.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if words != stage {
+            log.add("info", message);
+            stage = words;
+        }
         let (task, message, picture) = (assignment.task.clone(), message.to_owned(), preview.take());
         tell(say, Say::Progress(wire::Progress { task, epoch: assignment.epoch, fraction, message, picture }));
         if stop.load(Ordering::Relaxed) >= most {
@@ -203,6 +217,12 @@ fn perform(
 /// Failing to send means that the stream has ended; the loop above sees that too.
 fn tell(say: &UnboundedSender<wire::AttachRequest>, message: Say) {
     let _ = say.send(wire::AttachRequest { message: Some(message) });
+}
+
+fn tell_log(say: &UnboundedSender<wire::AttachRequest>, log: Option<wire::Log>) {
+    if let Some(log) = log {
+        tell(say, Say::Log(log));
+    }
 }
 
 async fn stdin_closed() {

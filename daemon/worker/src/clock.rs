@@ -38,6 +38,13 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// Milliseconds since 1970, for the lines of a log.
+#[expect(clippy::disallowed_methods, reason = "the worker's one clock; a log says when")]
+pub(crate) fn milliseconds() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// Says when it is time again.
 #[derive(Debug)]
 pub(crate) struct Every(Duration, Instant);

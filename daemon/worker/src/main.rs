@@ -10,11 +10,15 @@ mod models;
 mod offer;
 mod run;
 mod session;
+mod task_log;
 
 use clap::Parser;
 use greenroom_artifacts::Place;
 use greenroom_identity::Precision;
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+use tracing_subscriber::{Layer as _, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::task_log::TaskLog;
 
 /// A Greenroom worker. The daemon starts it; by hand it is needed on other machines only.
 #[derive(Clone, Debug, Parser)]
@@ -105,12 +109,12 @@ fn main() -> ExitCode {
     }
     let args = Args::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("GREENROOM_LOG");
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")))
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let colour = std::io::stderr().is_terminal();
+    let terminal = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colour);
+    let log = TaskLog::default();
+    let people = log.clone().with_filter(LevelFilter::INFO);
+    tracing_subscriber::registry().with(terminal.with_filter(filter)).with(people).init();
     greenroom_media::init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
@@ -119,7 +123,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(attach::work(args));
+    let ended = runtime.block_on(attach::work(args, log));
     // A task that still computes is not waited for: its lease is lost with the stream.
     runtime.shutdown_background();
     match ended {

@@ -3,12 +3,13 @@
 use prost::Message as _;
 use std::{fs, path::Path};
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "greenroom/v1/artifact.proto",
     "greenroom/v1/audit.proto",
     "greenroom/v1/character.proto",
     "greenroom/v1/farm.proto",
     "greenroom/v1/job.proto",
+    "greenroom/v1/log.proto",
     "greenroom/v1/lora.proto",
     "greenroom/v1/project.proto",
     "greenroom/v1/schedule.proto",

@@ -3,7 +3,7 @@
 use greenroom_store::{Change, Together, together};
 use sqlx::PgConnection;
 
-use crate::{audit, character, error::Query, forgotten, job, policy, project, task, token, user};
+use crate::{audit, bookmark, character, error::Query, forgotten, job, policy, project, task, token, user};
 
 /// Applies the changes in their order.
 pub(crate) async fn apply(connection: &mut PgConnection, changes: &[Change]) -> Query<()> {
@@ -34,5 +34,6 @@ async fn one(connection: &mut PgConnection, change: &Change) -> Query<()> {
         Change::InsertToken(new) => token::insert(connection, new).await,
         Change::UpdateToken(new) => token::update(connection, new).await,
         Change::AppendAudit(deed) => audit::append(connection, deed).await,
+        Change::SetBookmark { name, seq } => bookmark::set(connection, name, *seq).await,
     }
 }

@@ -12,6 +12,7 @@
 mod audit;
 mod backup;
 mod batch;
+mod bookmark;
 mod character;
 mod check;
 mod error;
@@ -32,10 +33,10 @@ mod user;
 mod writer;
 
 use async_trait::async_trait;
-use greenroom_domain::Event;
+use greenroom_domain::{Event, ProblemKind};
 use greenroom_store::{Batch, Result, Store};
 use sqlx::{Connection, PgPool};
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 use tokio::sync::Mutex;
 
 use crate::{error::Failing, place::Place, writer::Writer};
@@ -103,6 +104,11 @@ impl Store for PostgresStore {
     async fn integrity_check(&self) -> Result<()> {
         let mut connection = self.readers.acquire().await.failing("check ledger", &self.place)?;
         check::all(&mut connection).await.failing("check ledger", &self.place)
+    }
+
+    async fn copy_to(&self, _: &Path) -> Result<()> {
+        let (cause, remedy) = ("its server copies it", "use pg_dump, or what the server has for it");
+        Err(error::unusable(ProblemKind::Conflict, "copy ledger", &self.place, cause, remedy))
     }
 
     async fn scrub(&self) -> Result<()> {

@@ -23,6 +23,7 @@ async fn every_promise_of_a_store_is_kept() {
     conformance::events(make).await;
     conformance::forgotten(make).await;
     conformance::batches(make).await;
+    conformance::bookmarks(make).await;
     conformance::policies(make).await;
     conformance::users(make).await;
     conformance::tokens(make).await;

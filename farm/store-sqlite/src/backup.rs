@@ -1,29 +1,69 @@
 //! A copy of the ledger beside it: taken before a migration, and the way back from one.
 
 use greenroom_domain::ProblemKind;
-use greenroom_store::{Result, StoreError};
+use greenroom_store::{Result, Store as _, StoreError};
 use sqlx::SqliteConnection;
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
-use crate::error::{Failing, unusable};
+use crate::{
+    SqliteStore,
+    error::{Failing, unusable},
+};
 
 /// Files that belong to a ledger's: what a database has beside itself.
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
 
 /// Copies the ledger as it is to `LEDGER.vN`, where N is the version of its schema.
 pub(crate) async fn take(connection: &mut SqliteConnection, path: &Path, version: i64) -> Result<()> {
-    const STEP: &str = "copy ledger before its migration";
-    let copy = beside(path, &format!(".v{version}"));
-    let aside = beside(path, ".copying");
-    remove(&aside).map_err(|e| StoreError::io(STEP, e))?;
+    copy(connection, path, &beside(path, &format!(".v{version}")), "copy ledger before its migration").await
+}
+
+/// Copies the ledger at `path` as it is to a file, whole or not at all.
+pub(crate) async fn copy(connection: &mut SqliteConnection, path: &Path, to: &Path, step: &'static str) -> Result<()> {
+    let aside = beside(to, ".copying");
+    remove(&aside).map_err(|e| StoreError::io(step, e))?;
     let target = aside.display().to_string();
-    sqlx::query("vacuum into ?").bind(target).execute(connection).await.failing(STEP, path)?;
-    let kept = File::open(&aside).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&aside, &copy));
-    kept.and_then(|()| File::open(folder(path))?.sync_all()).map_err(|e| StoreError::io(STEP, e))
+    sqlx::query("vacuum into ?").bind(target).execute(connection).await.failing(step, path)?;
+    let keep = || -> io::Result<()> {
+        let file = File::open(&aside)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.sync_all()?;
+        fs::rename(&aside, to)?;
+        File::open(folder(to))?.sync_all()
+    };
+    keep().map_err(|e| StoreError::io(step, e))
+}
+
+/// Puts a copy in the ledger's place, and keeps what it replaces as `LEDGER.undone`.
+pub(crate) async fn restore_from(path: &Path, copied: &Path) -> Result<()> {
+    const STEP: &str = "restore ledger";
+    if !copied.is_file() {
+        return Err(unusable(
+            ProblemKind::NotFound,
+            STEP,
+            copied,
+            "there is no such file",
+            "name a copy of the ledger",
+        ));
+    }
+    // What is put in place is brought up to this build's schema and read whole first; the copy itself stays as it is.
+    let aside = beside(path, ".restoring");
+    fs::copy(copied, &aside).map_err(|e| StoreError::io(STEP, e))?;
+    let checked = async {
+        let store = SqliteStore::open(&aside).await?;
+        store.integrity_check().await?;
+        store.close().await
+    };
+    if let Err(error) = checked.await {
+        COMPANIONS.iter().try_for_each(|c| remove(&beside(&aside, c))).map_err(|e| StoreError::io(STEP, e))?;
+        return Err(error);
+    }
+    replace(path, &aside).map_err(|e| StoreError::io(STEP, e))
 }
 
 /// Puts the newest copy in the ledger's place, and keeps what it replaces as `LEDGER.undone`. Answers the copy's version.
@@ -34,20 +74,21 @@ pub(crate) fn restore(path: &Path) -> Result<i64> {
         let (cause, remedy) = ("no copy was taken before a migration", "restore the file from a backup of yours");
         return Err(unusable(ProblemKind::NotFound, STEP, path, cause, remedy));
     };
-    let swap = || -> io::Result<()> {
-        for companion in COMPANIONS {
-            let (from, to) = (beside(path, companion), beside(path, &format!(".undone{companion}")));
-            remove(&to)?;
-            match fs::rename(from, to) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        fs::rename(copy, path)?;
-        File::open(folder(path))?.sync_all()
-    };
-    swap().map_err(|e| StoreError::io(STEP, e))?;
+    replace(path, &copy).map_err(|e| StoreError::io(STEP, e))?;
     Ok(version)
+}
+
+fn replace(path: &Path, new: &Path) -> io::Result<()> {
+    for companion in COMPANIONS {
+        let (from, to) = (beside(path, companion), beside(path, &format!(".undone{companion}")));
+        remove(&to)?;
+        match fs::rename(from, to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    fs::rename(new, path)?;
+    File::open(folder(path))?.sync_all()
 }
 
 /// Lets go of every copy.

@@ -8,6 +8,7 @@
 mod audit;
 mod backup;
 mod batch;
+mod bookmark;
 mod character;
 mod check;
 mod error;
@@ -63,6 +64,15 @@ impl SqliteStore {
         backup::restore(path.as_ref())
     }
 
+    /// Puts a copy of a ledger in this one's place, and keeps what it replaces beside it as `LEDGER.undone`. Nobody may have
+    /// the ledger open.
+    ///
+    /// # Errors
+    /// If the copy is no whole ledger that this build can read, or the files cannot be moved.
+    pub async fn restore_from(path: impl AsRef<Path>, copy: &Path) -> Result<()> {
+        backup::restore_from(path.as_ref(), copy).await
+    }
+
     /// Writes everything back into the one file and lets go of it. A store that is dropped instead loses nothing; only its
     /// log stays beside the file until the next open.
     ///
@@ -91,6 +101,11 @@ impl Store for SqliteStore {
     async fn integrity_check(&self) -> Result<()> {
         let mut connection = self.readers.acquire().await.failing("check ledger", &self.path)?;
         check::all(&mut connection).await.failing("check ledger", &self.path)
+    }
+
+    async fn copy_to(&self, file: &Path) -> Result<()> {
+        let mut connection = self.readers.acquire().await.failing("copy ledger", &self.path)?;
+        backup::copy(&mut connection, &self.path, file, "copy ledger").await
     }
 
     async fn scrub(&self) -> Result<()> {

@@ -65,6 +65,12 @@ async fn batches() {
 }
 
 #[tokio::test]
+async fn bookmarks() {
+    let (_folder, make) = files();
+    conformance::bookmarks(make).await;
+}
+
+#[tokio::test]
 async fn policies() {
     let (_folder, make) = files();
     conformance::policies(make).await;

@@ -1,7 +1,7 @@
 //! What is written together.
 
 use greenroom_domain::{
-    Character, Deed, Event, Forgotten, Job, LeaseEpoch, Policy, Project, Task, TaskState, Token, User,
+    Character, Deed, Event, EventSeq, Forgotten, Job, LeaseEpoch, Policy, Project, Task, TaskState, Token, User,
 };
 
 use crate::Forgetting;
@@ -53,6 +53,13 @@ pub enum Change {
     UpdateToken(Token),
     /// A further row of the audit log.
     AppendAudit(Deed),
+    /// How far the reader of this name has read in the event log.
+    SetBookmark {
+        /// Who reads.
+        name: String,
+        /// The last event that it is done with.
+        seq: EventSeq,
+    },
 }
 
 /// The version of a task that a writer read: within one state and epoch a task only ever waits for less.

@@ -5,6 +5,7 @@
 
 mod audit;
 mod batch;
+mod bookmark;
 mod character;
 pub mod conformance;
 mod error;
@@ -23,6 +24,7 @@ mod user;
 
 pub use audit::{AuditStore, Audited, DeedFilter, verify_audit};
 pub use batch::{Batch, Change, Expected};
+pub use bookmark::BookmarkStore;
 pub use character::CharacterStore;
 pub use error::{Result, StoreError, Unique};
 pub use event::{EventScope, EventStore};

@@ -2,14 +2,18 @@
 
 use async_trait::async_trait;
 use greenroom_domain::{
-    AuditRow, Character, CharacterId, Digest, Event, EventSeq, Forgotten, Job, JobId, Policy, Project, ProjectId, Task,
-    TaskId, TaskOutput, TaskState, Token, User,
+    AuditRow, Character, CharacterId, Digest, Event, EventSeq, Forgotten, Job, JobId, Policy, Problem, ProblemKind,
+    Project, ProjectId, Task, TaskId, TaskOutput, TaskState, Token, User,
 };
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{PoisonError, RwLock, RwLockReadGuard},
+};
 
 use crate::{
-    Batch, Change, CharacterStore, EventScope, EventStore, JobStore, PolicyStore, ProjectStore, Result, Store,
-    StoreError, TaskStore, rules,
+    Batch, BookmarkStore, Change, CharacterStore, EventScope, EventStore, JobStore, PolicyStore, ProjectStore, Result,
+    Store, StoreError, TaskStore, rules,
 };
 
 mod access;
@@ -49,6 +53,7 @@ struct Rows {
     tasks: Vec<Task>,
     forgotten: Vec<Forgotten>,
     policies: Vec<Policy>,
+    bookmarks: BTreeMap<String, EventSeq>,
     users: Vec<User>,
     tokens: Vec<Token>,
     audit: Vec<AuditRow>,
@@ -91,6 +96,12 @@ impl Store for MemoryStore {
         } else {
             Err(StoreError::Corrupt("the event log has gaps".into()))
         }
+    }
+
+    async fn copy_to(&self, file: &Path) -> Result<()> {
+        let (cause, remedy) = ("the ledger is in memory alone", "keep it in SQLite or PostgreSQL");
+        let file = file.display().to_string();
+        Err(StoreError::Unusable(Problem::new(ProblemKind::Conflict, "copy ledger", file, cause, remedy)))
     }
 
     async fn scrub(&self) -> Result<()> {
@@ -150,6 +161,7 @@ impl Rows {
                 rules::set_policy(&new, self.policies.last())?;
                 self.policies.push(new);
             }
+            Change::SetBookmark { name, seq } => drop(self.bookmarks.insert(name, seq)),
         }
         Ok(())
     }
@@ -275,6 +287,13 @@ impl TaskStore for MemoryStore {
         let state = self.read();
         let equal = |t: &&Task| t.spec.as_ref().is_some_and(|s| s.digest() == spec);
         Ok(state.rows.tasks.iter().filter(|t| t.output().is_some()).find(equal).and_then(|t| t.output().cloned()))
+    }
+}
+
+#[async_trait]
+impl BookmarkStore for MemoryStore {
+    async fn bookmark(&self, name: &str) -> Result<Option<EventSeq>> {
+        Ok(self.read().rows.bookmarks.get(name).copied())
     }
 }
 

@@ -43,6 +43,11 @@ async fn batches() {
 }
 
 #[tokio::test]
+async fn bookmarks() {
+    conformance::bookmarks(make).await;
+}
+
+#[tokio::test]
 async fn policies() {
     conformance::policies(make).await;
 }

@@ -13,7 +13,7 @@ use crate::{failure::Outcome, json, names::JobName};
 #[derive(Args, Debug)]
 pub(crate) struct Why {
     /// A task (task_…), or a job (job_…) for all of its open tasks
-    #[arg(value_name = "TASK|JOB", value_parser = parse)]
+    #[arg(value_name = "TASK|JOB", value_parser = task_or_job)]
     what: String,
     /// Only tasks of this shot of the job, such as 2-3
     #[arg(value_name = "SHOT")]
@@ -35,7 +35,8 @@ impl Why {
     }
 }
 
-fn parse(text: &str) -> Result<String, String> {
+/// A task, or a job as the daemon wants it.
+pub(super) fn task_or_job(text: &str) -> Result<String, String> {
     if text.parse::<TaskId>().is_ok() {
         return Ok(text.to_owned());
     }
@@ -79,6 +80,6 @@ mod tests {
         ];
         assert_eq!(lines(&[why]), expected);
         assert_eq!(lines(&[]), ["nothing waits: every task has ended"]);
-        assert!(parse("shot_1").unwrap_err().contains("neither a task"));
+        assert!(task_or_job("shot_1").unwrap_err().contains("neither a task"));
     }
 }

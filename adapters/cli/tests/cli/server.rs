@@ -142,4 +142,23 @@ impl FarmService for Daemon {
     async fn get_farm(&self, _: Request<v1::GetFarmRequest>) -> Result<Response<v1::Farm>, Status> {
         Ok(Response::new(v1::Farm { version: "9.9.9".into(), ..v1::Farm::default() }))
     }
+
+    async fn get_activity(&self, _: Request<v1::GetActivityRequest>) -> Result<Response<v1::Activity>, Status> {
+        Err(Status::unimplemented("not in the script"))
+    }
+
+    async fn get_diagnosis(&self, _: Request<v1::GetDiagnosisRequest>) -> Result<Response<v1::Diagnosis>, Status> {
+        Err(Status::unimplemented("not in the script"))
+    }
+
+    async fn create_backup(&self, _: Request<v1::CreateBackupRequest>) -> Result<Response<v1::Backup>, Status> {
+        Err(Status::unimplemented("not in the script"))
+    }
+
+    async fn list_backups(
+        &self,
+        _: Request<v1::ListBackupsRequest>,
+    ) -> Result<Response<v1::ListBackupsResponse>, Status> {
+        Err(Status::unimplemented("not in the script"))
+    }
 }

@@ -30,7 +30,7 @@ pub(crate) enum Caller {
 
 impl Caller {
     /// Who shows this token.
-    pub(super) async fn find(farm: &Farm, headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(crate) async fn find(farm: &Farm, headers: &HeaderMap) -> Result<Self, Problem> {
         let given = headers.get("authorization").and_then(|v| v.to_str().ok());
         let given = given.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default();
         let hash = Token::hash_of(given);

@@ -42,6 +42,7 @@ pub(crate) async fn guard(State(farm): State<Arc<Farm>>, request: Request, next:
     };
     let call = Arc::new(Call::new(rule, caller));
     if let Err(problem) = may(rule, &call.caller) {
+        farm.metrics.answered(rule.method, "denied");
         if rule.writes
             && let Err(status) = write_down(&farm, &call, "denied").await
         {
@@ -50,10 +51,13 @@ pub(crate) async fn guard(State(farm): State<Arc<Farm>>, request: Request, next:
         return api::denied(&problem).into_http();
     }
     if !rule.writes {
-        return call.answer(next.run(request)).await;
+        let response = call.answer(next.run(request)).await;
+        farm.metrics.answered(rule.method, outcome(&response));
+        return response;
     }
     let response = call.clone().answer(next.run(hashed(request, call.clone()))).await;
     let outcome = outcome(&response);
+    farm.metrics.answered(rule.method, outcome);
     if outcome == "ok" && call.is_signed() {
         return response;
     }

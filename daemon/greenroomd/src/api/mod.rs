@@ -6,7 +6,9 @@ mod character;
 mod convert;
 mod farm;
 mod job;
+mod log;
 mod lora;
+mod metrics;
 mod project;
 mod receipt;
 mod schedule;
@@ -22,9 +24,10 @@ use greenroom_proto::{
     v1::{
         artifact_service_server::ArtifactServiceServer, audit_service_server::AuditServiceServer,
         character_service_server::CharacterServiceServer, farm_service_server::FarmServiceServer,
-        job_service_server::JobServiceServer, lora_service_server::LoraServiceServer,
-        project_service_server::ProjectServiceServer, schedule_service_server::ScheduleServiceServer,
-        token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
+        job_service_server::JobServiceServer, log_service_server::LogServiceServer,
+        lora_service_server::LoraServiceServer, project_service_server::ProjectServiceServer,
+        schedule_service_server::ScheduleServiceServer, token_service_server::TokenServiceServer,
+        user_service_server::UserServiceServer,
     },
     worker_v1::worker_service_server::WorkerServiceServer,
 };
@@ -50,6 +53,7 @@ pub(crate) async fn router(farm: Arc<Farm>) -> axum::Router {
         .add_service(CharacterServiceServer::new(api()))
         .add_service(JobServiceServer::new(api()))
         .add_service(LoraServiceServer::new(api()))
+        .add_service(LogServiceServer::new(api()))
         .add_service(ArtifactServiceServer::new(api()))
         .add_service(FarmServiceServer::new(api()))
         .add_service(ScheduleServiceServer::new(api()))
@@ -65,7 +69,8 @@ pub(crate) async fn router(farm: Arc<Farm>) -> axum::Router {
         Ok(service) => routes = routes.add_service(service),
         Err(error) => tracing::error!(%error, "reflection is not served"),
     }
-    guarded(routes, farm)
+    let metrics = axum::routing::get(metrics::metrics).with_state(farm.clone());
+    guarded(routes, farm).route("/metrics", metrics)
 }
 
 /// What workers of this machine call, and nothing else: for the door that only they are told of.

@@ -1,6 +1,6 @@
 //! The workers' side of the wire: one stream each, for the worker's whole life.
 
-use greenroom_domain::{LeaseEpoch, Offer, Problem, ProblemKind, TaskError, TaskId, TokenId, WorkerId};
+use greenroom_domain::{LeaseEpoch, Offer, Problem, ProblemKind, TaskError, TaskId, TaskOutput, TokenId, WorkerId};
 use greenroom_proto::worker_v1::{
     self as wire, attach_request::Message, outcome::Result as Outcome, worker_service_server::WorkerService,
 };
@@ -19,6 +19,7 @@ use crate::{
     clock, dispatch,
     farm::{Farm, Progress},
     ledger::LedgerError,
+    task_logs::Line,
     workers::{Attached, Outbox, Running},
 };
 
@@ -174,9 +175,19 @@ async fn hear(farm: &Farm, id: WorkerId, message: Message) -> Result<(), LedgerE
             if let Some(running) = farm.workers.running(id, task, epoch) {
                 farm.book().moved(task, clock::now());
                 let fraction = p.fraction.clamp(0.0, 1.0);
+                farm.metrics.moved(task, fraction, &p.message);
                 let picture = Some(p.picture).filter(|picture| picture.len() <= PICTURE_LIMIT).unwrap_or_default();
                 let told = Progress { job: running.job, task, fraction, message: p.message, picture };
                 let _ = farm.progress.send(told);
+            }
+        }
+        Message::Log(log) => {
+            let Some((task, epoch)) = lease(&log.task, log.epoch) else { return Ok(()) };
+            if let Some(running) = farm.workers.running(id, task, epoch) {
+                farm.book().moved(task, clock::now());
+                let line = |line: wire::LogLine| Line { at: line.at_ms, level: line.level, text: line.text };
+                let lines: Vec<_> = log.lines.into_iter().map(line).collect();
+                tokio::task::block_in_place(|| farm.task_logs.append(running.job, task, epoch, &lines));
             }
         }
         Message::Outcome(outcome) => {
@@ -224,7 +235,8 @@ async fn publish(
     });
     match result {
         Ok(output) => {
-            farm.finish(task, epoch, output).await?;
+            farm.finish(task, epoch, TaskOutput::clone(&output)).await?;
+            farm.metrics.judged(&output);
             tracing::info!(task.id = %task, epoch = epoch.0, "task.done");
         }
         Err(error) => {

@@ -4,8 +4,8 @@ use greenroom_domain::{Fate, Forgotten};
 use greenroom_store::Batch;
 use std::collections::BTreeMap;
 
-use super::bytes;
-use crate::{clock, farm::Farm, ledger::LedgerError};
+use super::{bytes, files};
+use crate::{backup, clock, farm::Farm, ledger::LedgerError};
 
 impl Farm {
     /// Removes what a stone says is still to be removed, and what deleted rows left in the ledger's files. Done twice it does
@@ -26,6 +26,11 @@ impl Farm {
                 Fate::Removed
             };
         }
+        // What tasks said may name anybody of the project.
+        for job in self.store.jobs(Some(stone.project), usize::MAX).await? {
+            self.task_logs.remove(job.id).map_err(|e| files("logs", &e))?;
+        }
+        backup::forget(&self.config).map_err(|e| files("backups", &e))?;
         self.store.scrub().await?;
         stone.finished = Some(clock::now());
         let _turn = self.writing.lock().await;

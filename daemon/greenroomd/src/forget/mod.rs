@@ -129,6 +129,12 @@ fn bytes(error: &ArtifactError) -> LedgerError {
     Problem::new(ProblemKind::Unavailable, STEP, "artifacts", error, remedy).into()
 }
 
+/// Files could not be removed.
+fn files(what: &str, error: &std::io::Error) -> LedgerError {
+    let remedy = "check the disk that holds them, and ask again: what is left to do is done then";
+    Problem::new(ProblemKind::Unavailable, STEP, what, error, remedy).into()
+}
+
 /// All revisions of a character.
 async fn revisions(farm: &Farm, latest: Character) -> Result<Vec<Character>, LedgerError> {
     let mut all = vec![];

@@ -23,6 +23,9 @@ mod run;
 #[expect(dead_code, reason = "a measurement runs no commands")]
 #[path = "../../src/session.rs"]
 mod session;
+#[expect(dead_code, reason = "nobody reads a measurement's log")]
+#[path = "../../src/task_log.rs"]
+mod task_log;
 
 mod drawings;
 mod repair;

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, ops::ControlFlow, path::PathBuf};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::task_log::TaskLog;
 use crate::{
     Args, Fault,
     models::Models,
@@ -31,7 +32,8 @@ impl Stage {
         let artifacts = ArtifactStore::local(folder.path().join("artifacts"))?;
         let scratch = folder.path().join("scratch");
         let (handle, preview) = (runtime.handle().clone(), Preview::default());
-        let bench = Bench { models, artifacts, runtime: handle, scratch, preview, commands: None, session: None };
+        let log = TaskLog::default();
+        let bench = Bench { models, artifacts, runtime: handle, scratch, preview, log, commands: None, session: None };
         Ok(Self { bench, runtime, folder })
     }
 

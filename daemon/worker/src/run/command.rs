@@ -78,7 +78,10 @@ impl Running {
         loop {
             match session.hear(TICK)? {
                 Some(Heard::Said(Said::Ended(ended))) => return Ok(ended),
-                Some(Heard::Said(Said::Log { line, output })) => self.log.add(&line, output),
+                Some(Heard::Said(Said::Log { line, output })) => {
+                    bench.log.add(if output { "output" } else { "info" }, &line);
+                    self.log.add(&line, output);
+                }
                 Some(Heard::Said(Said::Progress { fraction })) => self.said.0 = fraction,
                 Some(Heard::Said(Said::Status { text })) => self.said.1 = text,
                 Some(Heard::File(Header { path, bytes, executable }, file)) => {

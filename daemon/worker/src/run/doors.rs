@@ -31,7 +31,16 @@ impl Door {
         let artifacts = ArtifactStore::local(folder.path().join("artifacts")).unwrap();
         let scratch = folder.path().join("scratch");
         let (handle, preview) = (runtime.handle().clone(), Preview::default());
-        let bench = Bench { models, artifacts, runtime: handle, scratch, preview, commands: None, session: None };
+        let bench = Bench {
+            models,
+            artifacts,
+            runtime: handle,
+            scratch,
+            preview,
+            log: TaskLog::default(),
+            commands: None,
+            session: None,
+        };
         Self { bench, runtime, folder }
     }
 

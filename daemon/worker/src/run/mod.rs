@@ -29,7 +29,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use crate::{fault::Fault, models::Models, session::Session};
+use crate::{fault::Fault, models::Models, session::Session, task_log::TaskLog};
 
 /// What tasks work with. One task at a time uses it.
 pub(crate) struct Bench {
@@ -43,6 +43,8 @@ pub(crate) struct Bench {
     pub scratch: PathBuf,
     /// A picture for whoever watches.
     pub preview: Preview,
+    /// What the task says.
+    pub log: TaskLog,
     /// How commands run; none where they do not.
     pub commands: Option<Commands>,
     /// What the next command task finds open.

@@ -99,7 +99,7 @@ fn seen(frame: u64, found: Vec<FoundFace>, witness: &mut Witness) -> Vec<SeenFac
 pub(super) mod tests {
     use super::*;
     use crate::run::Preview;
-    use crate::{models::Models, run::profile};
+    use crate::{models::Models, run::profile, task_log::TaskLog};
     use greenroom_artifacts::ArtifactStore;
     use greenroom_domain::{Decision, Digest, Fps, Pixels, ProfileSpec, Reason, Verdict};
     use greenroom_media::TakeWriter;
@@ -146,7 +146,16 @@ pub(super) mod tests {
             let artifacts = ArtifactStore::local(folder.path().join("artifacts")).unwrap();
             let scratch = folder.path().join("scratch");
             let (handle, preview) = (runtime.handle().clone(), Preview::default());
-            let bench = Bench { models, artifacts, runtime: handle, scratch, preview, commands: None, session: None };
+            let bench = Bench {
+                models,
+                artifacts,
+                runtime: handle,
+                scratch,
+                preview,
+                log: TaskLog::default(),
+                commands: None,
+                session: None,
+            };
             let mut stage = Self { bench, cast: Vec::new(), runtime, folder };
             stage.cast = [("MARA", "mara"), ("TOBIN", "tobin")].map(|(name, cast)| stage.member(name, cast)).into();
             stage

@@ -2,7 +2,7 @@
 /// From the worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AttachRequest {
-    #[prost(oneof = "attach_request::Message", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "attach_request::Message", tags = "1, 2, 3, 4, 14")]
     pub message: ::core::option::Option<attach_request::Message>,
 }
 /// Nested message and enum types in `AttachRequest`.
@@ -21,6 +21,9 @@ pub mod attach_request {
         /// The task ended.
         #[prost(message, tag = "4")]
         Outcome(super::Outcome),
+        /// What was logged while a task ran.
+        #[prost(message, tag = "14")]
+        Log(super::Log),
     }
 }
 /// From the daemon.
@@ -130,6 +133,32 @@ pub struct Progress {
     /// A picture made on the way (JPEG, at most 128 KiB); mostly none. It is passed on and kept nowhere.
     #[prost(bytes = "vec", tag = "5")]
     pub picture: ::prost::alloc::vec::Vec<u8>,
+}
+/// What was logged while a task ran. All of it goes before the task's outcome.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Log {
+    /// `task_…`.
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+    /// Of its assignment.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// In their order.
+    #[prost(message, repeated, tag = "3")]
+    pub lines: ::prost::alloc::vec::Vec<LogLine>,
+}
+/// One line.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LogLine {
+    /// When, by the worker's clock, milliseconds since 1970.
+    #[prost(int64, tag = "1")]
+    pub at_ms: i64,
+    /// `error`, `warn`, `info` or `output`: what a command said.
+    #[prost(string, tag = "2")]
+    pub level: ::prost::alloc::string::String,
+    /// Without its end.
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
 }
 /// A task ended.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

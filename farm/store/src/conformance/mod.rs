@@ -7,6 +7,7 @@
 
 mod audit;
 mod batch;
+mod bookmark;
 mod character;
 mod event;
 mod forgotten;
@@ -25,6 +26,7 @@ use crate::Store;
 
 pub use audit::audits;
 pub use batch::batches;
+pub use bookmark::bookmarks;
 pub use character::characters;
 pub use event::events;
 pub use forgotten::forgotten;
