@@ -240,6 +240,7 @@ fn kind(name: &str) -> ProblemKind {
         "conflict" => ProblemKind::Conflict,
         "denied" => ProblemKind::Denied,
         "unavailable" => ProblemKind::Unavailable,
+        "out_of_memory" => ProblemKind::OutOfMemory,
         _ => ProblemKind::Internal,
     }
 }

@@ -15,6 +15,7 @@ mod event;
 mod forgotten;
 mod id;
 mod input;
+mod inventory;
 mod job;
 mod looks;
 mod lora;
@@ -56,6 +57,7 @@ pub use event::{Event, EventBody, EventSeq};
 pub use forgotten::{ArtifactKind, Belonging, Fate, Footage, Forgotten};
 pub use id::{CharacterId, Entropy, JobId, ParseIdError, ProjectId, TaskId, TokenId, UserId, WorkerId};
 pub use input::{Channels, DetectorInput, EmbedderInput};
+pub use inventory::{DeviceProcess, Inventory, Reading, Unfit};
 pub use job::{Job, JobState, ShotOutcome};
 pub use looks::{AnchorScore, Looks, Repeat, StyleScore};
 pub use lora::{

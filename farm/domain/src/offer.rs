@@ -22,8 +22,10 @@ pub enum DeviceKind {
 pub struct Offer {
     /// Name of its machine.
     pub node: String,
-    /// `cpu`, `cuda:0`.
+    /// `cpu`, `cuda:0`, `cuda:0:1` for a slice.
     pub device: String,
+    /// Its name for good, `GPU-…` or `MIG-…`, where it has one.
+    pub uuid: Option<String>,
     /// What that is.
     pub kind: DeviceKind,
     /// The card's or processor's name, `NVIDIA H200`.
@@ -32,6 +34,8 @@ pub struct Offer {
     pub profile: Option<String>,
     /// The device's memory, MiB; of a processor the machine's.
     pub memory_mib: u64,
+    /// Memory of the machine that it may use, MiB: its limit where it has one; 0 where that is not known.
+    pub ram_mib: u64,
     /// Threads that it computes with.
     pub threads: u32,
     /// Tasks that it runs at once.
@@ -48,6 +52,8 @@ pub struct Offer {
 pub struct Needs {
     /// Memory of the device, MiB; 0 asks for none, and what asks for some asks for a graphics card or a slice of one.
     pub vram_mib: u64,
+    /// Memory of the machine, MiB; 0 takes what there is.
+    pub ram_mib: u64,
     /// Part of the device's name, upper and lower case alike.
     pub model: Option<String>,
     /// A slice of exactly this profile.
@@ -75,7 +81,9 @@ pub enum Misfit {
     Device,
     /// Too few threads.
     Threads,
-    /// Too little memory.
+    /// Too little memory of the machine.
+    Ram,
+    /// Too little memory of the device.
     Vram,
 }
 
@@ -93,6 +101,7 @@ impl Offer {
             (needs.tags.is_subset(&self.tags), Misfit::Tags),
             (device, Misfit::Device),
             (needs.threads <= self.threads, Misfit::Threads),
+            (self.ram_mib == 0 || needs.ram_mib <= self.ram_mib, Misfit::Ram),
             (needs.vram_mib <= self.memory_mib, Misfit::Vram),
         ];
         checks.into_iter().find(|(fits, _)| !fits).map(|(_, misfit)| misfit)
@@ -119,6 +128,9 @@ impl fmt::Display for Needs {
         }
         asked.extend(self.model.as_ref().map(|model| format!("a device called {model}")));
         asked.extend(self.profile.as_ref().map(|profile| format!("a slice {profile}")));
+        if self.ram_mib > 0 {
+            asked.push(format!("{} MiB of memory", self.ram_mib));
+        }
         if self.threads > 0 {
             asked.push(format!("{} threads", self.threads));
         }

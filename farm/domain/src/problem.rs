@@ -34,6 +34,8 @@ pub enum ProblemKind {
     Denied,
     /// Something needed is missing or away; trying again may help.
     Unavailable,
+    /// Memory ran out: more of it, or a smaller request, may do.
+    OutOfMemory,
     /// A bug or a broken machine.
     Internal,
 }

@@ -122,6 +122,8 @@ pub(crate) struct Held {
     pub dropped: bool,
     /// Its worker has said how it ended.
     answered: bool,
+    /// It ended because memory ran out.
+    starved: bool,
     failures: u32,
 }
 
@@ -186,14 +188,14 @@ impl Book {
             own = self.shapes.get(held.own).clone();
         }
         let own = match self.ready.get(&entry.id) {
-            Some(queued) if was.is_none() && self.shapes.get(queued.own).1.vram_mib > own.1.vram_mib => queued.own,
+            Some(queued) if was.is_none() && self.asks_more(queued.own, &own.1) => queued.own,
             _ => self.shapes.number(&own),
         };
         // What can never be done, a picture without a face say, is not its node's fault.
         let ended = matches!(entry.stand, Stand::Ended { .. });
         let failed = !ended && was.as_ref().is_some_and(|held| entry.failures > held.failures);
         if failed {
-            self.blame(entry.job, was.as_ref().and_then(|held| held.node));
+            self.blame(entry.job, was.as_ref().filter(|held| !held.starved).and_then(|held| held.node));
         }
         if let (Some(held), Stand::Ended { well: true }) = (&was, entry.stand)
             && let Some(node) = held.node.and_then(|node| self.nodes.get_mut(&node))
@@ -245,6 +247,7 @@ impl Book {
                     pausing: false,
                     dropped: false,
                     answered: false,
+                    starved: false,
                     failures: entry.failures,
                 };
                 self.begin(entry.id, held);
@@ -328,6 +331,12 @@ impl Book {
             node.failed.insert(job);
             node.healed = false;
         }
+    }
+
+    /// Whether a shape asks for more memory than these needs: it was raised after a task had run out of it.
+    fn asks_more(&self, shape: u32, needs: &Needs) -> bool {
+        let raised = &self.shapes.get(shape).1;
+        raised.vram_mib > needs.vram_mib || raised.ram_mib > needs.ram_mib
     }
 
     fn drop_task(&mut self, task: TaskId, now: Timestamp) {

@@ -109,7 +109,8 @@ fn required(requires: &HostRequirements) -> Needs {
     let least = |name: &str| requires.amounts.get(name).and_then(|amount| amount.min).unwrap_or(0.0).ceil() as u64;
     let card = u64::from(least("amount.worker.gpu") > 0);
     let threads = u32::try_from(least("amount.worker.vcpu")).unwrap_or(u32::MAX);
-    Needs { vram_mib: least("amount.worker.gpu.memory").max(card), threads, ..Needs::default() }
+    let (vram_mib, ram_mib) = (least("amount.worker.gpu.memory").max(card), least("amount.worker.memory"));
+    Needs { vram_mib, ram_mib, threads, ..Needs::default() }
 }
 
 fn faces(pack: greenroom_domain::Digest) -> String {

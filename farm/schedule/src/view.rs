@@ -1,6 +1,6 @@
 //! The farm as the scheduler sees it, for people: nodes with their devices, and limits with what counts against them.
 
-use greenroom_domain::{Limit, Offer, TaskId, Timestamp, WorkerId};
+use greenroom_domain::{Limit, Offer, Reading, TaskId, Timestamp, Unfit, WorkerId};
 use std::collections::BTreeMap;
 
 use crate::Book;
@@ -31,6 +31,14 @@ pub struct WorkerView {
     pub heard: Timestamp,
     /// What it runs.
     pub tasks: Vec<TaskId>,
+    /// How its device is, where it told.
+    pub reading: Option<Reading>,
+    /// Memory of it that programs have which are not the farm's, MiB …
+    pub others_mib: u64,
+    /// … and those programs, by process id.
+    pub others: Vec<u32>,
+    /// Why it is given nothing new though its node takes work.
+    pub unfit: Option<Unfit>,
 }
 
 /// A limit and what counts against it.
@@ -59,7 +67,10 @@ pub fn nodes(book: &Book, now: Timestamp) -> Vec<NodeView> {
         let free_mib = book.floor.desk(id).map_or(0, |desk| book.floor.room(desk).mib);
         let (offer, heard) = (seen.offer.clone(), seen.heard);
         let tasks = tasks.remove(&id).unwrap_or_default();
-        nodes.entry(&seen.offer.node).or_default().push(WorkerView { id, offer, free_mib, heard, tasks });
+        let (reading, unfit, others_mib) = (seen.reading.clone(), book.unfit(id), book.others_mib(id));
+        let others = book.others(id);
+        let view = WorkerView { id, offer, free_mib, heard, tasks, reading, others_mib, others, unfit };
+        nodes.entry(&seen.offer.node).or_default().push(view);
     }
     nodes.into_iter().map(|(name, workers)| view(book, name, workers, now)).collect()
 }

@@ -227,6 +227,7 @@ pub(super) fn problem(p: &domain::Problem) -> v1::Problem {
         domain::ProblemKind::Conflict => "conflict",
         domain::ProblemKind::Denied => "denied",
         domain::ProblemKind::Unavailable => "unavailable",
+        domain::ProblemKind::OutOfMemory => "out_of_memory",
         domain::ProblemKind::Internal => "internal",
     };
     v1::Problem {

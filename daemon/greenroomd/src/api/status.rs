@@ -17,6 +17,7 @@ pub(crate) fn status(problem: &Problem) -> Status {
         ProblemKind::Conflict => (Code::FailedPrecondition, "conflict"),
         ProblemKind::Denied => (Code::Unauthenticated, "denied"),
         ProblemKind::Unavailable => (Code::Unavailable, "unavailable"),
+        ProblemKind::OutOfMemory => (Code::ResourceExhausted, "out_of_memory"),
         ProblemKind::Internal => (Code::Internal, "internal"),
     };
     with_code(code, kind, problem)

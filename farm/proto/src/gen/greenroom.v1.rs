@@ -965,7 +965,7 @@ pub mod audit_service_server {
 /// An error that a person can act on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Problem {
-    /// `invalid`, `not_found`, `gone`, `conflict`, `denied`, `unavailable`, `internal`.
+    /// `invalid`, `not_found`, `gone`, `conflict`, `denied`, `unavailable`, `out_of_memory`, `internal`.
     #[prost(string, tag = "1")]
     pub kind: ::prost::alloc::string::String,
     /// What was being done.
@@ -5848,7 +5848,7 @@ pub struct NodeDevice {
     /// `work_…`.
     #[prost(string, tag = "1")]
     pub worker: ::prost::alloc::string::String,
-    /// `cpu`, `cuda:0`.
+    /// `cpu`, `cuda:0`, `cuda:0:1` for a slice.
     #[prost(string, tag = "2")]
     pub device: ::prost::alloc::string::String,
     /// `cpu`, `gpu`, `mig`.
@@ -5875,6 +5875,33 @@ pub struct NodeDevice {
     /// What it runs.
     #[prost(string, repeated, tag = "10")]
     pub tasks: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Its name for good, `GPU-…` or `MIG-…`, where it has one.
+    #[prost(string, tag = "11")]
+    pub uuid: ::prost::alloc::string::String,
+    /// The slice's profile, `1g.18gb`, where it is one.
+    #[prost(string, tag = "12")]
+    pub profile: ::prost::alloc::string::String,
+    /// Memory of the machine that the worker may use, MiB; 0 where that is not known.
+    #[prost(uint64, tag = "13")]
+    pub ram_mib: u64,
+    /// Memory of the device that nobody uses, MiB, where its driver tells.
+    #[prost(uint64, optional, tag = "14")]
+    pub unused_mib: ::core::option::Option<u64>,
+    /// Of it what programs use that are not the farm's, MiB.
+    #[prost(uint64, tag = "15")]
+    pub others_mib: u64,
+    /// Those programs, by process id.
+    #[prost(uint32, repeated, tag = "16")]
+    pub others: ::prost::alloc::vec::Vec<u32>,
+    /// Degrees Celsius, where it tells.
+    #[prost(uint32, optional, tag = "17")]
+    pub temperature_c: ::core::option::Option<u32>,
+    /// Memory errors that were not corrected, where it counts them.
+    #[prost(uint64, optional, tag = "18")]
+    pub ecc_errors: ::core::option::Option<u64>,
+    /// Why it is given nothing new though its node takes work; empty where it is fit.
+    #[prost(string, tag = "19")]
+    pub unfit: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetNodeRequest {

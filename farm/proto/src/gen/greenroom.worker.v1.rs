@@ -2,7 +2,7 @@
 /// From the worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AttachRequest {
-    #[prost(oneof = "attach_request::Message", tags = "1, 2, 3, 4, 14")]
+    #[prost(oneof = "attach_request::Message", tags = "1, 2, 3, 4, 14, 5")]
     pub message: ::core::option::Option<attach_request::Message>,
 }
 /// Nested message and enum types in `AttachRequest`.
@@ -24,6 +24,9 @@ pub mod attach_request {
         /// What was logged while a task ran.
         #[prost(message, tag = "14")]
         Log(super::Log),
+        /// How its device is.
+        #[prost(message, tag = "5")]
+        Reading(super::Reading),
     }
 }
 /// From the daemon.
@@ -102,6 +105,16 @@ pub struct Welcome {
 /// It is alive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Heartbeat {}
+/// How its device is; said when that has changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reading {
+    /// As JSON (greenroom_domain::Reading).
+    #[prost(bytes = "vec", tag = "1")]
+    pub reading: ::prost::alloc::vec::Vec<u8>,
+    /// Process ids of the worker and of what it started, so that the daemon tells them from programs of others.
+    #[prost(uint32, repeated, tag = "2")]
+    pub pids: ::prost::alloc::vec::Vec<u32>,
+}
 /// One task to run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Assignment {

@@ -35,6 +35,8 @@ pub(crate) struct Desk {
 #[derive(Clone, Debug, Default)]
 struct Device {
     used_mib: u64,
+    /// What programs have that are not the farm's.
+    others_mib: u64,
     desks: BTreeSet<WorkerId>,
 }
 
@@ -118,7 +120,7 @@ impl Floor {
 
     /// What is free on a worker.
     pub(crate) fn room(&self, desk: &Desk) -> Room {
-        let used_mib = self.devices.get(&desk.device).map_or(0, |device| device.used_mib);
+        let used_mib = self.devices.get(&desk.device).map_or(0, |device| device.used_mib + device.others_mib);
         Room {
             slots: desk.whole.slots.saturating_sub(desk.used.slots),
             mib: desk.whole.mib.saturating_sub(used_mib),
@@ -140,6 +142,16 @@ impl Floor {
         if let Some(desk) = self.desks.get_mut(&worker) {
             desk.heat = heat;
             self.repool(worker);
+        }
+    }
+
+    /// Programs that are not the farm's have so much of a worker's device.
+    pub(crate) fn set_others(&mut self, worker: WorkerId, mib: u64) {
+        let Some(desk) = self.desks.get(&worker) else { return };
+        let Some(device) = self.devices.get_mut(&desk.device) else { return };
+        if device.others_mib != mib {
+            device.others_mib = mib;
+            device.desks.clone().into_iter().for_each(|worker| self.repool(worker));
         }
     }
 

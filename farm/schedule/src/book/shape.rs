@@ -1,6 +1,6 @@
 //! What tasks ask of workers: their own needs, and what the policy adds for their kind.
 
-use greenroom_domain::{DeviceKind, Needs, TaskId};
+use greenroom_domain::{DeviceKind, Needs, Offer, TaskId};
 use std::collections::BTreeSet;
 
 use super::{Book, floor::Room};
@@ -13,9 +13,12 @@ impl Book {
         lane.map_or(0, |lane| self.shapes.get(lane.shape).1.vram_mib)
     }
 
-    /// A worker ran out of memory over a task that it has: the next one gets half as much again, or as much as this one had.
+    /// A worker ran out of its device's memory over a task that it has: the next one gets half as much again, or as much as this
+    /// one had. That is the task's fault and not the node's.
     pub fn out_of_memory(&mut self, task: TaskId) {
-        let Some(held) = self.held.get(&task) else { return };
+        let Some(held) = self.held.get_mut(&task) else { return };
+        held.starved = true;
+        let held = &*held;
         let (kind, needs) = self.shapes.get(held.own).clone();
         let had = self.workers.get(&held.worker).map_or(0, |seen| seen.offer.memory_mib);
         let asked = self.shapes.get(held.shape).1.vram_mib;
@@ -25,6 +28,25 @@ impl Book {
             return;
         }
         let own = self.shapes.number(&(kind, Needs { vram_mib, ..needs }));
+        if let Some(held) = self.held.get_mut(&task) {
+            held.own = own;
+        }
+    }
+
+    /// A worker was killed over a task that it has, for it took more of the machine's memory than it may: the next one may use
+    /// more, where there is one. That is the task's fault and not the node's.
+    pub fn out_of_ram(&mut self, task: TaskId) {
+        let Some(held) = self.held.get_mut(&task) else { return };
+        held.starved = true;
+        let held = &*held;
+        let (kind, needs) = self.shapes.get(held.own).clone();
+        let had = self.workers.get(&held.worker).map_or(0, |seen| seen.offer.ram_mib);
+        let next = Needs { ram_mib: had + 1, ..needs };
+        let larger = |offer: &Offer| offer.ram_mib > had && offer.misfit(&next).is_none();
+        if had == 0 || !self.workers.values().any(|seen| larger(&seen.offer)) {
+            return;
+        }
+        let own = self.shapes.number(&(kind, next));
         if let Some(held) = self.held.get_mut(&task) {
             held.own = own;
         }
@@ -48,6 +70,7 @@ impl Book {
         let both = |a: BTreeSet<String>, b: BTreeSet<String>| a.into_iter().chain(b).collect();
         let needs = Needs {
             vram_mib: needs.vram_mib.max(more.vram_mib),
+            ram_mib: needs.ram_mib.max(more.ram_mib),
             model: needs.model.or(more.model),
             profile: needs.profile.or(more.profile),
             threads: needs.threads.max(more.threads),

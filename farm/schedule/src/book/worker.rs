@@ -1,7 +1,7 @@
 //! Workers that come, report and go, their nodes, and who may use them when.
 
-use greenroom_domain::{DeviceKind, JobId, Offer, Reservation, Timestamp, WorkerId};
-use std::collections::BTreeSet;
+use greenroom_domain::{DeviceKind, DeviceProcess, JobId, Offer, Reading, Reservation, Timestamp, Unfit, WorkerId};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Book,
@@ -15,6 +15,8 @@ pub(crate) struct Seen {
     pub offer: Offer,
     /// When it last said something.
     pub heard: Timestamp,
+    /// How its device is, as it said last.
+    pub reading: Option<Reading>,
 }
 
 /// What of an offer decides whether a task fits.
@@ -24,6 +26,7 @@ pub(crate) struct Class {
     pub model: String,
     pub profile: Option<String>,
     pub memory_mib: u64,
+    pub ram_mib: u64,
     pub threads: u32,
     pub tags: BTreeSet<String>,
 }
@@ -31,8 +34,16 @@ pub(crate) struct Class {
 impl Class {
     /// A worker of this class, for comparing with what is needed.
     pub(crate) fn offer(&self) -> Offer {
-        let (kind, model, profile, tags) = (self.kind, self.model.clone(), self.profile.clone(), self.tags.clone());
-        Offer { kind, model, profile, memory_mib: self.memory_mib, threads: self.threads, tags, ..Offer::default() }
+        Offer {
+            kind: self.kind,
+            model: self.model.clone(),
+            profile: self.profile.clone(),
+            memory_mib: self.memory_mib,
+            ram_mib: self.ram_mib,
+            threads: self.threads,
+            tags: self.tags.clone(),
+            ..Offer::default()
+        }
     }
 }
 
@@ -43,6 +54,8 @@ pub(crate) struct Node {
     pub failed: BTreeSet<JobId>,
     /// A task succeeded since one last failed.
     pub healed: bool,
+    /// Processes of its workers.
+    pub pids: BTreeMap<WorkerId, BTreeSet<u32>>,
 }
 
 impl Book {
@@ -54,9 +67,10 @@ impl Book {
         let heat = self.heats.number(&offer.warm);
         let whole = Room { slots: offer.slots.max(1), mib: offer.memory_mib, threads: offer.threads };
         let (kind, model, profile, tags) = (offer.kind, offer.model.clone(), offer.profile.clone(), offer.tags.clone());
-        let class = Class { kind, model, profile, memory_mib: offer.memory_mib, threads: offer.threads, tags };
+        let (memory_mib, ram_mib, threads) = (offer.memory_mib, offer.ram_mib, offer.threads);
+        let class = Class { kind, model, profile, memory_mib, ram_mib, threads, tags };
         let class = self.classes.number(&class);
-        self.workers.insert(worker, Seen { offer, heard: now });
+        self.workers.insert(worker, Seen { offer, heard: now, reading: None });
         self.floor.insert(worker, Desk::new(class, heat, node, device, whole));
         let gate = self.gate(worker, now);
         self.floor.set_gate(worker, gate);
@@ -65,6 +79,9 @@ impl Book {
     /// A worker went. What it ran is lost.
     pub fn detach(&mut self, worker: WorkerId) {
         if self.workers.remove(&worker).is_some() {
+            if let Some(node) = self.floor.desk(worker).and_then(|desk| self.nodes.get_mut(&desk.node)) {
+                node.pids.remove(&worker);
+            }
             self.floor.remove(worker);
             self.lingering.retain(|_, (of, _)| *of != worker);
             self.gone.insert(worker);
@@ -76,6 +93,42 @@ impl Book {
         if let Some(seen) = self.workers.get_mut(&worker) {
             seen.heard = now;
         }
+    }
+
+    /// How a worker's device is, and which processes there are its own. One that is not fit is given nothing new.
+    pub fn reads(&mut self, worker: WorkerId, reading: Reading, pids: BTreeSet<u32>, now: Timestamp) {
+        let Some(seen) = self.workers.get_mut(&worker) else { return };
+        seen.reading = Some(reading);
+        if let Some(node) = self.floor.desk(worker).and_then(|desk| self.nodes.get_mut(&desk.node)) {
+            node.pids.insert(worker, pids);
+        }
+        let others = self.others_mib(worker);
+        self.floor.set_others(worker, others);
+        let gate = self.gate(worker, now);
+        self.floor.set_gate(worker, gate);
+    }
+
+    /// Why a worker's device is given nothing new, if it is not fit for work.
+    pub(crate) fn unfit(&self, worker: WorkerId) -> Option<Unfit> {
+        self.workers.get(&worker)?.reading.as_ref()?.unfit()
+    }
+
+    /// Memory of a worker's device that programs have which are not the farm's, MiB.
+    pub(crate) fn others_mib(&self, worker: WorkerId) -> u64 {
+        self.foreign(worker).map(|process| process.memory_mib).sum()
+    }
+
+    /// Those programs, by process id.
+    pub(crate) fn others(&self, worker: WorkerId) -> Vec<u32> {
+        self.foreign(worker).map(|process| process.pid).collect()
+    }
+
+    fn foreign(&self, worker: WorkerId) -> impl Iterator<Item = &DeviceProcess> {
+        let reading = self.workers.get(&worker).and_then(|seen| seen.reading.as_ref());
+        let node = self.floor.desk(worker).and_then(|desk| self.nodes.get(&desk.node));
+        let ours = move |pid| node.is_some_and(|node| node.pids.values().any(|pids| pids.contains(pid)));
+        let processes = reading.map_or(&[][..], |reading| &reading.processes);
+        processes.iter().filter(move |process| !ours(&process.pid))
     }
 
     /// What a worker holds now, by its own account.
@@ -147,7 +200,8 @@ impl Book {
 
     fn gate(&self, worker: WorkerId, now: Timestamp) -> Gate {
         let Some(seen) = self.workers.get(&worker) else { return Gate::default() };
-        let mut gate = Gate { shut: self.policy.drained.contains_key(&seen.offer.node), ..Gate::default() };
+        let shut = self.policy.drained.contains_key(&seen.offer.node) || self.unfit(worker).is_some();
+        let mut gate = Gate { shut, ..Gate::default() };
         let soonest = |gate: &mut Gate, at: Timestamp, but| {
             if gate.until.is_none_or(|until| at < until) {
                 (gate.until, gate.but) = (Some(at), but);

@@ -41,6 +41,12 @@ pub(super) fn unplaceable(book: &Book, lane: LaneKey, job: JobId, now: Timestamp
             );
             return Some(why.but(format!("greenroom node resume {first}")));
         }
+        let unfit = fitting().find_map(|(&worker, _)| Some((book.workers.get(&worker)?, book.unfit(worker)?)));
+        if let Some((seen, unfit)) = unfit {
+            let (node, device) = (&seen.offer.node, &seen.offer.device);
+            let sentence = format!("no device that would do is fit for work ({node} {device}: {unfit})");
+            return Some(Why::new(Reason::Unfit, sentence).but(unfit.remedy()));
+        }
         return Some(Why::new(
             Reason::Maintenance,
             format!("every node that would do is in maintenance ({names_text})"),
@@ -65,6 +71,18 @@ pub(super) fn unplaceable(book: &Book, lane: LaneKey, job: JobId, now: Timestamp
             format!("it takes some {} s, and a reservation or maintenance begins before that", expected.as_secs());
         return Some(Why::new(Reason::WindowAhead, sentence));
     }
+    let asks = book.room_of(lane.shape).mib;
+    let taken = |worker: WorkerId, desk: &Desk| desk.whole.mib.saturating_sub(book.others_mib(worker)) < asks;
+    if let Some((&worker, _)) = fitting().find(|(_, desk)| open(desk) && asks > 0)
+        && fitting().filter(|(_, desk)| open(desk)).all(|(&worker, desk)| taken(worker, desk))
+    {
+        let seen = book.workers.get(&worker)?;
+        let (node, device, others) = (&seen.offer.node, &seen.offer.device, book.others_mib(worker));
+        let sentence = format!(
+            "it needs {asks} MiB of device memory, and programs of others have {others} MiB of {node} {device}"
+        );
+        return Some(Why::new(Reason::DeviceInUse, sentence).but("end them (greenroom devices tells which), or wait"));
+    }
     let avoids = &book.jobs.get(&job)?.avoids;
     let free = |desk: &&Desk| open(desk) && !ahead(desk) && book.floor.room(desk).holds(book.room_of(lane.shape));
     let mut with_room = fitting().map(|(_, desk)| desk).filter(free).peekable();
@@ -86,6 +104,12 @@ fn lacking(book: &Book, needs: &Needs, misfit: Misfit) -> Why {
             let sentence =
                 format!("it needs {} MiB of device memory, and the largest device has {most} MiB", needs.vram_mib);
             Why::new(Reason::NoDeviceWithVram, sentence).but("attach a larger device, or ask for smaller pictures")
+        }
+        Misfit::Ram => {
+            let most = book.workers.values().map(|seen| seen.offer.ram_mib).max().unwrap_or(0);
+            let sentence =
+                format!("it needs {} MiB of memory, and the most that a worker may use is {most} MiB", needs.ram_mib);
+            Why::new(Reason::NoWorkerWithRam, sentence).but("raise [workers] memory_max, or attach a larger machine")
         }
         Misfit::Tags => {
             Why::new(Reason::NoTags, sentence).but("give a worker these tags, or take them out of the policy")

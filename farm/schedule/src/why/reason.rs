@@ -17,12 +17,18 @@ pub enum Reason {
     NoDevice,
     /// No device has the memory that it needs.
     NoDeviceWithVram,
+    /// No worker may use the memory of its machine that it needs.
+    NoWorkerWithRam,
     /// No worker has the tags that it needs.
     NoTags,
     /// The node that it is pinned to is not there.
     NoNode,
     /// Every worker that would do is on a drained node.
     Drained,
+    /// … or on a device that is not fit for work.
+    Unfit,
+    /// … or on a device whose memory programs of others have.
+    DeviceInUse,
     /// … or on one in maintenance.
     Maintenance,
     /// … or would not be done with it before a window begins.
@@ -75,9 +81,12 @@ impl Reason {
             Self::NoWorker => "no-worker",
             Self::NoDevice => "no-device",
             Self::NoDeviceWithVram => "no-device-with-vram",
+            Self::NoWorkerWithRam => "no-worker-with-ram",
             Self::NoTags => "no-worker-with-tags",
             Self::NoNode => "no-such-node",
             Self::Drained => "drained",
+            Self::Unfit => "device-unfit",
+            Self::DeviceInUse => "device-in-use",
             Self::Maintenance => "maintenance",
             Self::WindowAhead => "window-ahead",
             Self::Reserved => "reserved",

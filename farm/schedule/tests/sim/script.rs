@@ -89,6 +89,7 @@ impl Script {
                     slots: number("slots", 1) as u32,
                     tags: list("tags").collect(),
                     warm: list("warm").collect(),
+                    ..Offer::default()
                 });
             }
         }
@@ -120,6 +121,7 @@ fn job(name: &str, pairs: &BTreeMap<String, String>) -> JobScript {
             nodes: list("node"),
             limits: list("limits"),
             warm: list("warm"),
+            ..Needs::default()
         },
         at: real("at", 0.0),
         every: real("every", 0.0),
