@@ -23,22 +23,25 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use crate::{
     Args, credential, device,
     fault::Fault,
+    inventory::Watch,
     models::Models,
     offer,
     run::{self, Bench, Commands, Preview},
     task_log::{self, TaskLog},
 };
 
+/// The device is looked at this often.
+const LOOKING: Duration = Duration::from_secs(5);
 /// A session of commands waits so long for the next task of its step.
 const WARM: Duration = Duration::from_secs(5);
 
 /// Works until the daemon says stop, goes away, or standard input closes.
 pub(crate) async fn work(args: Args, log: TaskLog) -> Result<(), Problem> {
-    let device = args.device.open()?;
-    let device_name = device::name(&device, args.threads);
-    let offer = serde_json::to_vec(&offer::offer(&args, &device)).unwrap_or_default();
+    let own = offer::open(&args)?;
+    let device_name = device::name(&own.reading.name, args.threads);
+    let offer = serde_json::to_vec(&offer::offer(&args, &own.reading)).unwrap_or_default();
     let models = Models::open(&args.pack, args.onnxruntime.clone(), args.threads)?;
-    let models = models.with_precision(args.faces.into()).on(device);
+    let models = models.with_precision(args.faces.into()).on(own.device);
     let pack_digest = models.pack.digest().to_string();
     let away = |cause: String| {
         let remedy = "check that greenroomd runs and that address and token are its own";
@@ -71,6 +74,9 @@ pub(crate) async fn work(args: Args, log: TaskLog) -> Result<(), Problem> {
     let (scratch, runtime) = (args.scratch.clone(), Handle::current());
     let bench = Bench { models, artifacts, runtime, scratch, preview, log: log.clone(), commands, session: None };
     let jobs = Jobs::start(bench, say.clone());
+    if let Some(watch) = own.watch {
+        tokio::spawn(look(watch, say.clone()));
+    }
 
     let mut heartbeat = tokio::time::interval(Duration::from_secs(2));
     let mut logged = tokio::time::interval(task_log::SENT_EVERY);
@@ -89,6 +95,25 @@ pub(crate) async fn work(args: Args, log: TaskLog) -> Result<(), Problem> {
                 Some(Hear::Credential(credential)) => keeper.renew(&credential)?,
                 Some(Hear::Stop(_)) | None => return Ok(()),
             },
+        }
+    }
+}
+
+/// Tells how the device is, at once and whenever that has changed.
+async fn look(watch: Watch, say: UnboundedSender<wire::AttachRequest>) {
+    let (watch, mut told) = (Arc::new(watch), None);
+    let mut every = tokio::time::interval(LOOKING);
+    loop {
+        every.tick().await;
+        let watch = watch.clone();
+        // A driver may take its time.
+        let Ok(read) = tokio::task::spawn_blocking(move || watch.read()).await else { return };
+        if read.is_some() && read != told {
+            if let Some((reading, pids)) = &read {
+                let reading = serde_json::to_vec(reading).unwrap_or_default();
+                tell(&say, Say::Reading(wire::Reading { reading, pids: pids.iter().copied().collect() }));
+            }
+            told = read;
         }
     }
 }
@@ -113,11 +138,12 @@ impl Jobs {
             while let Some((assignment, stop)) = next(&mut bench, &queue) {
                 bench.log.begin(&assignment.task, assignment.epoch);
                 let outcome = perform(&mut bench, &assignment, &stop, &say);
+                let outcome = outcome.map_err(sorted);
                 if let Err(error) = &outcome {
                     bench.log.add("error", &format!("{error}; {}", error.problem.remedy));
                 }
                 tell_log(&say, bench.log.end());
-                let out_of_memory = matches!(&outcome, Err(error) if is_out_of_memory(error));
+                let out_of_memory = matches!(&outcome, Err(error) if error.problem.kind == ProblemKind::OutOfMemory);
                 let paused = stop.load(Ordering::Relaxed) == PAUSE_TASK;
                 let result = match outcome {
                     Ok(output) => Ended::Output(serde_json::to_vec(&output).unwrap_or_default()),
@@ -165,10 +191,14 @@ fn next(bench: &mut Bench, queue: &Receiver<Next>) -> Option<Next> {
 
 type Next = (wire::Assignment, Arc<AtomicU8>);
 
-/// Whether the device had no memory left, by what its driver said of it.
-fn is_out_of_memory(error: &TaskError) -> bool {
+/// What failed because the device had no memory left, by what its driver said of it, is a problem of its own kind.
+fn sorted(error: TaskError) -> TaskError {
     let cause = error.problem.cause.to_lowercase();
-    ["out of memory", "out_of_memory"].iter().any(|words| cause.contains(words))
+    if !["out of memory", "out_of_memory"].iter().any(|words| cause.contains(words)) {
+        return error;
+    }
+    let remedy = "ask for smaller pictures, or attach a device with more memory".to_owned();
+    TaskError { problem: Problem { kind: ProblemKind::OutOfMemory, remedy, ..error.problem }, retry: true }
 }
 
 /// Runs one assignment. A panic in a model or codec fails the task, not the worker.

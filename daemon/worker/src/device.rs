@@ -28,6 +28,15 @@ impl Wanted {
             Self::Cuda(number) => cuda(number),
         }
     }
+
+    /// The GPU's number, if one is asked for or would be taken.
+    pub(crate) const fn number(self) -> Option<usize> {
+        match self {
+            Self::Cpu => None,
+            Self::Auto => Some(0),
+            Self::Cuda(number) => Some(number),
+        }
+    }
 }
 
 impl FromStr for Wanted {
@@ -54,12 +63,17 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// The device's name for people: `cpu (2 threads)`, `cuda:0`.
-pub(crate) fn name(device: &Device, threads: usize) -> String {
+/// Its number among the GPUs that the process sees; none for the CPU.
+pub(crate) fn number(device: &Device) -> Option<usize> {
     match device.location() {
-        greenroom_diffusion::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        _ => format!("cpu ({threads} threads)"),
+        greenroom_diffusion::DeviceLocation::Cuda { gpu_id } => Some(gpu_id),
+        _ => None,
     }
+}
+
+/// The device's name for people, if it is called so: `cpu (2 threads)`, `cuda:0`.
+pub(crate) fn name(called: &str, threads: usize) -> String {
+    if called == "cpu" { format!("cpu ({threads} threads)") } else { called.to_owned() }
 }
 
 #[cfg(feature = "cuda")]
@@ -88,7 +102,8 @@ mod tests {
         }
         assert_eq!("cuda".parse(), Ok(Wanted::Cuda(0)));
         assert!("gpu".parse::<Wanted>().is_err() && "cuda:x".parse::<Wanted>().is_err());
-        assert_eq!(name(&Wanted::Cpu.open().unwrap(), 2), "cpu (2 threads)");
+        assert_eq!((name("cpu", 2), name("cuda:1", 2)), ("cpu (2 threads)".to_owned(), "cuda:1".to_owned()));
+        assert_eq!(number(&Wanted::Cpu.open().unwrap()), None);
     }
 
     #[cfg(not(feature = "cuda"))]

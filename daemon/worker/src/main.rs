@@ -6,6 +6,7 @@ mod credential;
 mod device;
 mod fault;
 mod inspect;
+mod inventory;
 mod models;
 mod offer;
 mod run;
@@ -70,6 +71,12 @@ pub(crate) struct Args {
     /// Memory of the device, MiB, where it is not what the machine says.
     #[arg(long, env = "GREENROOM_MEMORY_MIB", value_name = "N")]
     pub memory_mib: Option<u64>,
+    /// Memory of the machine that this worker may use, MiB, where it is limited.
+    #[arg(long, env = "GREENROOM_RAM_MIB", value_name = "N")]
+    pub ram_mib: Option<u64>,
+    /// Offer the devices of this file (TOML) and compute on the processor, to try a farm out without its cards.
+    #[arg(long, env = "GREENROOM_SIMULATED_DEVICES", value_name = "FILE")]
+    pub simulated: Option<PathBuf>,
     /// Run commands of job templates, as this user; without it they are refused.
     #[arg(long, value_name = "USER")]
     pub commands_user: Option<String>,
@@ -97,15 +104,16 @@ impl From<Faces> for Precision {
     }
 }
 
-const AFTER: &str = "`greenroom-worker inspect FILE...` tells what ONNX files are for; see its --help.";
+const AFTER: &str = "`greenroom-worker devices` tells what this machine has to compute on, `greenroom-worker inspect FILE...` what \
+                     ONNX files are for; see their --help.";
 
 fn main() -> ExitCode {
-    let first = std::env::args_os().nth(1);
-    if first.is_some_and(|first| first == "inspect") {
-        return inspect::Inspect::parse_from(std::env::args_os().skip(1)).run();
-    }
-    if std::env::args_os().nth(1).is_some_and(|first| first == "session") {
-        return session::serve();
+    let rest = || std::env::args_os().skip(1);
+    match rest().next().as_deref().and_then(|first| first.to_str()) {
+        Some("devices") => return inventory::Devices::parse_from(rest()).run(),
+        Some("inspect") => return inspect::Inspect::parse_from(rest()).run(),
+        Some("session") => return session::serve(),
+        _ => {}
     }
     let args = Args::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("GREENROOM_LOG");
