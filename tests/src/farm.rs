@@ -25,6 +25,8 @@ pub struct Options {
     pub workers: u32,
     /// Another place for artifacts than the state folder.
     pub artifacts: Option<String>,
+    /// A file that says which devices the machine has, and how many of them are cards or slices to compute on.
+    pub simulated: Option<(PathBuf, u32)>,
     /// Further environment variables of the daemon.
     pub environment: Vec<(String, String)>,
     /// Whether commands run, and with which lines more below `[commands]`.
@@ -35,12 +37,20 @@ pub struct Options {
     pub ca: Option<PathBuf>,
 }
 
+impl Options {
+    /// Workers that will be there.
+    fn attached(&self) -> u32 {
+        self.workers + self.simulated.as_ref().map_or(0, |(_, cards)| *cards)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             pack: None,
             workers: 1,
             artifacts: None,
+            simulated: None,
             environment: vec![],
             commands: None,
             config: String::new(),
@@ -68,7 +78,7 @@ impl Farm {
     pub async fn start_with(options: Options) -> Self {
         let state = TempDir::new().unwrap();
         let (daemon, client) = spawn(state.path(), &options).await;
-        until_attached(&client, options.workers, |_| true).await;
+        until_attached(&client, options.attached(), |_| true).await;
         Self { state, options, daemon, client }
     }
 
@@ -87,7 +97,7 @@ impl Farm {
 
     /// Waits until the workers are attached.
     async fn attached(&self) {
-        until_attached(&self.client, self.options.workers, |_| true).await;
+        until_attached(&self.client, self.options.attached(), |_| true).await;
     }
 
     /// Where the daemon says that the leader is; empty where it leads itself.
@@ -183,7 +193,7 @@ impl Farm {
 
     /// Waits until no worker has a task, and every worker that should be there is.
     pub async fn idle(&self) {
-        until_attached(&self.client, self.options.workers, |worker| worker.task.is_empty()).await;
+        until_attached(&self.client, self.options.attached(), |worker| worker.task.is_empty()).await;
     }
 
     /// Kills a worker as a lack of memory would.
@@ -246,6 +256,7 @@ async fn spawn(state: &Path, options: &Options) -> (Child, Client) {
         .args(["--listen", "127.0.0.1:0", "--workers", &options.workers.to_string()])
         // Should the test itself be killed, this pipe closes and the daemon ends.
         .arg("--until-stdin-closes")
+        .args(options.simulated.iter().flat_map(|(file, _)| [Path::new("--simulated"), file]))
         .args(options.artifacts.iter().flat_map(|place| ["--artifacts", place]))
         .env_clear()
         .env("NO_COLOR", "1")

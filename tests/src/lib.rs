@@ -6,6 +6,7 @@ mod bucket;
 mod client;
 mod farm;
 mod inputs;
+mod memory;
 mod process;
 mod project;
 mod told;
@@ -17,6 +18,7 @@ pub use farm::{Farm, Options};
 pub use inputs::{
     CLOSE_MARA, CLOSE_TOBIN, PackCopy, cast_folder, digest, golden, noise, png, reference, shot_file, side_by_side,
 };
+pub use memory::MemoryLimit;
 pub use process::{Programs, alive, greenroom, until};
 pub use project::{Project, Pushed, notes, of_kind};
 pub use told::{Postbox, Receiver};

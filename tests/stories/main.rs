@@ -11,6 +11,7 @@ mod calibrations;
 mod commands;
 mod consent;
 mod crashes;
+mod devices;
 mod filming;
 mod identity;
 mod leaders;

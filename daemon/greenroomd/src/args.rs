@@ -1,5 +1,7 @@
 //! What the daemon is told: file < environment < flag.
 
+mod workers;
+
 use clap::{Parser, Subcommand};
 use greenroom_artifacts::Place;
 use greenroom_domain::{PathRule, Problem, ProblemKind};
@@ -17,6 +19,9 @@ use crate::{
     task_logs::{Logs, TaskLogs},
     tls,
 };
+use workers::WorkersSection;
+
+pub(crate) use workers::{Devices, Memory, Workers};
 
 const AFTER: &str = "`greenroomd cert DIR` makes a certificate for a farm that has no public name; see its --help.";
 
@@ -64,9 +69,18 @@ pub(crate) struct Args {
     /// ONNX Runtime's shared library.
     #[arg(long, env = "GREENROOM_ONNXRUNTIME", value_name = "FILE")]
     pub onnxruntime: Option<PathBuf>,
-    /// Worker processes on this machine. 0 starts none.
+    /// Worker processes for the processor of this machine; each card and slice gets one besides. 0 starts none at all.
     #[arg(long, env = "GREENROOM_WORKERS", value_name = "N")]
     pub workers: Option<u32>,
+    /// Devices of this machine that get a worker: auto takes all that `greenroom-worker devices` tells.
+    #[arg(long, env = "GREENROOM_DEVICES", value_name = "auto|cpu|cuda:0,...")]
+    pub devices: Option<Devices>,
+    /// How much of the machine's memory each worker may use, as in 16GiB; needs a cgroup that systemd delegates.
+    #[arg(long, env = "GREENROOM_MEMORY_MAX", value_name = "SIZE")]
+    pub memory_max: Option<Memory>,
+    /// Take what this file says for the machine's devices (TOML), to try a farm out without its cards.
+    #[arg(long, env = "GREENROOM_SIMULATED_DEVICES", value_name = "FILE")]
+    pub simulated: Option<PathBuf>,
     /// Threads of each worker; 0 takes all cores. Outputs are the same bytes for the same number.
     #[arg(long, env = "GREENROOM_THREADS", value_name = "N")]
     pub threads: Option<u32>,
@@ -172,15 +186,6 @@ struct LedgerSection {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct WorkersSection {
-    count: Option<u32>,
-    threads: Option<u32>,
-    program: Option<PathBuf>,
-    credential: Option<jiff::SignedDuration>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
 struct ModelsSection {
     pack: Option<PathBuf>,
     onnxruntime: Option<PathBuf>,
@@ -237,7 +242,7 @@ pub(crate) struct Config {
     pub tls: Option<tls::Files>,
     pub pack: PathBuf,
     pub onnxruntime: Option<PathBuf>,
-    pub workers: u32,
+    pub workers: Workers,
     pub threads: u32,
     pub worker: PathBuf,
     pub commands: Commands,
@@ -325,7 +330,13 @@ impl Config {
             tls,
             pack,
             onnxruntime: args.onnxruntime.or(file.models.onnxruntime),
-            workers: args.workers.or(file.workers.count).unwrap_or(1),
+            workers: Workers {
+                count: args.workers.or(file.workers.count).unwrap_or(1),
+                devices: args.devices.or(file.workers.devices).unwrap_or_default(),
+                memory_max: args.memory_max.or(file.workers.memory_max),
+                simulated: args.simulated.or(file.workers.simulated),
+            }
+            .check()?,
             threads: args.threads.or(file.workers.threads).filter(|&n| n > 0).unwrap_or(cores),
             worker: args
                 .worker
@@ -400,7 +411,7 @@ mod tests {
             .unwrap();
         let args = Args::parse_from(["greenroomd", "--config", file.to_str().unwrap(), "--listen", "127.0.0.1:2"]);
         let config = Config::resolve(args, Path::new("/usr/bin/greenroomd")).unwrap();
-        assert_eq!((config.listen.port(), config.workers), (2, 4));
+        assert_eq!((config.listen.port(), config.workers.count), (2, 4));
         assert_eq!(config.worker, Path::new("/usr/bin/greenroom-worker"));
     }
 

@@ -154,7 +154,7 @@ fn pack(config: &Config) -> Finding {
 
 fn programs(config: &Config) -> Finding {
     let worker = config.worker.display();
-    if config.workers == 0 {
+    if config.workers.count == 0 {
         return Finding::ok("worker program", "this daemon starts no workers of its own");
     }
     match nix::unistd::access(&config.worker, nix::unistd::AccessFlags::X_OK) {

@@ -12,8 +12,8 @@ use tokio::sync::{Mutex, Notify, RwLock, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::Access, args::Config, ledger::Wish, metrics::Metrics, notify::Notice, role::Roles, task_logs::TaskLogs,
-    workers::Workers,
+    access::Access, args::Config, ledger::Wish, metrics::Metrics, notify::Notice, role::Roles, supervise::Children,
+    task_logs::TaskLogs, workers::Workers,
 };
 
 /// The farm's state and its bells.
@@ -42,6 +42,8 @@ pub(crate) struct Farm {
     pub config: Arc<Config>,
     /// Workers that are attached.
     pub workers: Workers,
+    /// Worker processes that this daemon started.
+    pub children: Children,
     /// What the scheduler knows: open tasks, workers and the policy, as of the last commit.
     pub book: std::sync::Mutex<Book>,
     /// Tasks that became ready, with their specs' digests: an equal one may have been done before.
@@ -119,6 +121,7 @@ pub(crate) mod tests {
             pack,
             pack_digest,
             workers: Workers::default(),
+            children: Children::default(),
             work: Notify::new(),
             committed: watch::Sender::new(EventSeq(0)),
             progress: broadcast::Sender::new(1),

@@ -70,9 +70,7 @@ pub(crate) async fn prepare(farm: &Farm) -> Result<(), StoreError> {
 async fn reign(farm: &Arc<Farm>, config: &Arc<Config>, url: &str, ended: impl Future<Output = ()>) {
     let mut tasks = JoinSet::new();
     tasks.spawn(dispatch::run(farm.clone()));
-    for slot in 0..config.workers {
-        tasks.spawn(supervise::run(farm.clone(), config.clone(), url.to_owned(), slot));
-    }
+    tasks.spawn(supervise::run(farm.clone(), config.clone(), url.to_owned()));
     tasks.spawn(learn::run(farm.clone()));
     tasks.spawn(notify::run(farm.clone()));
     farm.role.set(Role::Leads);

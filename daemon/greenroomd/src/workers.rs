@@ -72,6 +72,11 @@ impl Workers {
         attached.get(&id)?.running.iter().find(|r| r.task == task && r.epoch == epoch).copied()
     }
 
+    /// What a worker runs.
+    pub(crate) fn of_worker(&self, id: WorkerId) -> Vec<Running> {
+        self.lock().get(&id).map(|worker| worker.running.clone()).unwrap_or_default()
+    }
+
     /// The stream of the worker that runs a task, with what it runs.
     pub(crate) fn of_task(&self, task: TaskId) -> Option<(Outbox, Running)> {
         let attached = self.lock();

@@ -10,7 +10,7 @@ use crate::{failure::Outcome, json};
 #[derive(Args, Debug)]
 pub(crate) struct Nodes {}
 
-/// List devices: their memory, what is free of it, what they hold and run.
+/// List devices: their memory, what can be given out of it, heat, errors, programs of others, what they hold and run.
 #[derive(Args, Debug)]
 pub(crate) struct Devices {}
 
@@ -64,12 +64,43 @@ async fn list(context: &Context) -> Result<Vec<v1::Node>, crate::failure::Failur
 fn device_line(node: &str, device: &v1::NodeDevice) -> String {
     let tasks = if device.tasks.is_empty() { "idle".to_owned() } else { device.tasks.join(" ") };
     let (name, free, all) = (&device.device, device.free_mib, device.memory_mib);
-    format!("{node:<20} {name:<10} {free:>7} of {all:>7} MiB free  {tasks}  {}", device.model)
+    let mut more = vec![device.model.clone(), device.profile.clone()];
+    more.extend(device.temperature_c.map(|degrees| format!("{degrees} °C")));
+    more.extend(device.ecc_errors.filter(|&errors| errors > 0).map(|errors| format!("{errors} memory errors")));
+    if device.others_mib > 0 {
+        more.push(format!("{} MiB used by {} other programs", device.others_mib, device.others.len()));
+    }
+    if !device.unfit.is_empty() {
+        more.push(format!("takes nothing new: {}", device.unfit));
+    }
+    more.retain(|part| !part.is_empty());
+    format!("{node:<20} {name:<10} {free:>7} of {all:>7} MiB free  {tasks}  {}", more.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_tells_what_is_wrong_with_it() {
+        let device = v1::NodeDevice {
+            device: "cuda:0".into(),
+            model: "NVIDIA H200".into(),
+            memory_mib: 143_771,
+            free_mib: 139_675,
+            temperature_c: Some(41),
+            ecc_errors: Some(2),
+            others_mib: 4096,
+            others: vec![4711],
+            unfit: "2 memory errors were not corrected".into(),
+            ..v1::NodeDevice::default()
+        };
+        assert_eq!(
+            device_line("n1", &device),
+            "n1                   cuda:0      139675 of  143771 MiB free  idle  NVIDIA H200, 41 °C, 2 memory errors, 4096 MiB \
+             used by 1 other programs, takes nothing new: 2 memory errors were not corrected"
+        );
+    }
 
     #[test]
     fn a_drained_node_tells_why() {

@@ -50,6 +50,15 @@ pub(crate) fn device(device: &v1::NodeDevice) -> Value {
         "tags": device.tags,
         "warm": device.warm,
         "tasks": device.tasks,
+        "uuid": text(&device.uuid),
+        "profile": text(&device.profile),
+        "ram_mib": device.ram_mib,
+        "unused_mib": device.unused_mib,
+        "others_mib": device.others_mib,
+        "others": device.others,
+        "temperature_c": device.temperature_c,
+        "ecc_errors": device.ecc_errors,
+        "unfit": text(&device.unfit),
     })
 }
 

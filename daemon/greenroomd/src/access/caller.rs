@@ -1,6 +1,6 @@
 //! Who calls: a bearer token becomes a caller, or a sentence that says why not.
 
-use greenroom_domain::{Holder, Lapsed, Problem, ProblemKind, ProjectId, Role, Token, User};
+use greenroom_domain::{Digest, Holder, Lapsed, Problem, ProblemKind, ProjectId, Role, Token, User};
 use greenroom_store::StoreError;
 use http::HeaderMap;
 
@@ -24,8 +24,8 @@ pub(crate) enum Caller {
     Joining(Token),
     /// A worker that has joined, on that node.
     Joined(Token, String),
-    /// A worker of this machine.
-    OwnWorker,
+    /// A worker of this machine; one that the daemon started by its secret's digest.
+    OwnWorker(Option<Digest>),
 }
 
 impl Caller {
@@ -37,8 +37,9 @@ impl Caller {
         if farm.access.files.is_admin(given) {
             return Ok(Self::Owner);
         }
-        if farm.access.files.is_worker(given) || farm.access.is_child(hash) {
-            return Ok(Self::OwnWorker);
+        let child = farm.access.is_child(hash);
+        if child || farm.access.files.is_worker(given) {
+            return Ok(Self::OwnWorker(child.then_some(hash)));
         }
         let read = |e: StoreError| e.problem();
         let Some(token) = farm.store.token_by_hash(hash).await.map_err(read)? else {
@@ -64,7 +65,7 @@ impl Caller {
             Self::User { user, .. } => &user.name,
             Self::Joining(token) => &token.name,
             Self::Joined(_, node) => node,
-            Self::OwnWorker => "worker.token",
+            Self::OwnWorker(_) => "worker.token",
         }
     }
 
@@ -72,7 +73,7 @@ impl Caller {
     pub(crate) const fn token(&self) -> Option<&Token> {
         match self {
             Self::User { token, .. } | Self::Joining(token) | Self::Joined(token, _) => Some(token),
-            Self::Owner | Self::OwnWorker => None,
+            Self::Owner | Self::OwnWorker(_) => None,
         }
     }
 
@@ -81,7 +82,7 @@ impl Caller {
         match self {
             Self::Owner => Some(Role::Admin),
             Self::User { user, .. } => user.role_in(project),
-            Self::Joining(_) | Self::Joined(..) | Self::OwnWorker => None,
+            Self::Joining(_) | Self::Joined(..) | Self::OwnWorker(_) => None,
         }
     }
 
@@ -90,7 +91,7 @@ impl Caller {
         match self {
             Self::Owner => Some(Role::Admin),
             Self::User { user, .. } => user.highest(),
-            Self::Joining(_) | Self::Joined(..) | Self::OwnWorker => None,
+            Self::Joining(_) | Self::Joined(..) | Self::OwnWorker(_) => None,
         }
     }
 

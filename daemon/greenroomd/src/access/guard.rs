@@ -95,7 +95,7 @@ fn may(rule: &Rule, caller: &Caller) -> Result<(), Problem> {
         Needs::Somewhere(role) => caller.highest() >= Some(role),
         Needs::Admin => caller.is_admin(),
         Needs::Join => matches!(caller, Caller::Joining(_)),
-        Needs::Worker => matches!(caller, Caller::Joined(..) | Caller::OwnWorker),
+        Needs::Worker => matches!(caller, Caller::Joined(..) | Caller::OwnWorker(_)),
     };
     if fine {
         return Ok(());

@@ -139,7 +139,7 @@ fn node(view: NodeView) -> v1::Node {
 }
 
 fn device(worker: WorkerView) -> v1::NodeDevice {
-    let offer = worker.offer;
+    let (offer, reading) = (worker.offer, worker.reading);
     v1::NodeDevice {
         worker: worker.id.to_string(),
         device: offer.device,
@@ -151,6 +151,15 @@ fn device(worker: WorkerView) -> v1::NodeDevice {
         tags: offer.tags.into_iter().collect(),
         warm: offer.warm.into_iter().collect(),
         tasks: worker.tasks.iter().map(ToString::to_string).collect(),
+        uuid: offer.uuid.unwrap_or_default(),
+        profile: offer.profile.unwrap_or_default(),
+        ram_mib: offer.ram_mib,
+        unused_mib: reading.as_ref().map(|reading| reading.free_mib),
+        others_mib: worker.others_mib,
+        others: worker.others,
+        temperature_c: reading.as_ref().and_then(|reading| reading.temperature_c),
+        ecc_errors: reading.as_ref().and_then(|reading| reading.ecc_errors),
+        unfit: worker.unfit.map(|unfit| unfit.to_string()).unwrap_or_default(),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     clock, dispatch,
     farm::{Farm, Progress},
     ledger::LedgerError,
+    supervise::{self, Life},
     task_logs::Line,
     workers::{Attached, Outbox, Running},
 };
@@ -56,7 +57,11 @@ impl WorkerService for Api {
         if let Some(joined) = joined {
             tokio::spawn(keep(self.0.clone(), joined, words, ended.clone()));
         }
-        tokio::spawn(listen(self.0.clone(), id, inbox, ended));
+        let life = match access::caller() {
+            Some(Caller::OwnWorker(Some(secret))) => self.0.children.life(secret),
+            _ => None,
+        };
+        tokio::spawn(listen(self.0.clone(), id, inbox, ended, life));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
@@ -116,7 +121,13 @@ impl Api {
     }
 }
 
-async fn listen(farm: Arc<Farm>, id: WorkerId, mut inbox: Streaming<wire::AttachRequest>, ended: CancellationToken) {
+async fn listen(
+    farm: Arc<Farm>,
+    id: WorkerId,
+    mut inbox: Streaming<wire::AttachRequest>,
+    ended: CancellationToken,
+    life: Option<Life>,
+) {
     loop {
         let next = tokio::select! {
             next = inbox.message() => next,
@@ -124,7 +135,12 @@ async fn listen(farm: Arc<Farm>, id: WorkerId, mut inbox: Streaming<wire::Attach
             () = farm.role.resigned() => break,
             () = ended.cancelled() => break,
         };
-        let Ok(Some(wire::AttachRequest { message: Some(message) })) = next else { break };
+        let Ok(Some(wire::AttachRequest { message: Some(message) })) = next else {
+            if let Some(life) = life {
+                bury(&farm, id, life).await;
+            }
+            break;
+        };
         farm.book().heard(id, clock::now());
         if let Err(error) = hear(&farm, id, message).await {
             tracing::warn!(worker.id = %id, %error, "a message of the worker was refused");
@@ -135,6 +151,24 @@ async fn listen(farm: Arc<Farm>, id: WorkerId, mut inbox: Streaming<wire::Attach
     farm.book().detach(id);
     tracing::info!(worker.id = %id, "worker.detach");
     farm.work.notify_one();
+}
+
+/// Tells the tasks of a worker whose stream has ended what it died of, if it was one of the daemon's own.
+async fn bury(farm: &Farm, id: WorkerId, life: Life) {
+    let fate = tokio::select! {
+        fate = supervise::fate(life) => fate,
+        () = farm.stop.cancelled() => None,
+    };
+    for running in farm.workers.of_worker(id) {
+        let Some(problem) = fate.as_ref().and_then(|fate| fate.problem(running.task)) else { return };
+        tracing::warn!(task.id = %running.task, epoch = running.epoch.0, %problem, "task.fail");
+        if problem.kind == ProblemKind::OutOfMemory {
+            farm.book().out_of_ram(running.task);
+        }
+        if let Err(error) = farm.fail(running.task, running.epoch, TaskError { problem, retry: true }).await {
+            tracing::warn!(task.id = %running.task, %error, "what became of the task cannot be written");
+        }
+    }
 }
 
 /// Renews a worker's credential while it is attached; tells it why where it may not stay, and ends its stream.
@@ -170,6 +204,11 @@ fn credential(given: Credential) -> wire::Credential {
 async fn hear(farm: &Farm, id: WorkerId, message: Message) -> Result<(), LedgerError> {
     match message {
         Message::Hello(_) | Message::Heartbeat(_) => {}
+        Message::Reading(told) => {
+            let Ok(reading) = serde_json::from_slice(&told.reading) else { return Ok(()) };
+            farm.book().reads(id, reading, told.pids.into_iter().collect(), clock::now());
+            farm.work.notify_one();
+        }
         Message::Progress(p) => {
             let Some((task, epoch)) = lease(&p.task, p.epoch) else { return Ok(()) };
             if let Some(running) = farm.workers.running(id, task, epoch) {

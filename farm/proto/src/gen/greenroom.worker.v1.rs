@@ -2,7 +2,7 @@
 /// From the worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AttachRequest {
-    #[prost(oneof = "attach_request::Message", tags = "1, 2, 3, 4, 14, 5")]
+    #[prost(oneof = "attach_request::Message", tags = "1, 2, 3, 4, 6, 5")]
     pub message: ::core::option::Option<attach_request::Message>,
 }
 /// Nested message and enum types in `AttachRequest`.
@@ -22,7 +22,7 @@ pub mod attach_request {
         #[prost(message, tag = "4")]
         Outcome(super::Outcome),
         /// What was logged while a task ran.
-        #[prost(message, tag = "14")]
+        #[prost(message, tag = "6")]
         Log(super::Log),
         /// How its device is.
         #[prost(message, tag = "5")]
