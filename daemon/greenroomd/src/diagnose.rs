@@ -257,7 +257,7 @@ async fn ledger(farm: &Farm, thorough: bool) -> Finding {
 async fn artifacts(farm: &Farm) -> Finding {
     const PART: &str = "artifact store";
     let place = &farm.config.artifacts;
-    let probe = format!("greenroom looks whether this can be written, {}", rand::random::<u128>());
+    let probe = format!("greenroom looks whether this can be written, {}", clock::new_secret());
     let tried = async {
         let digest = farm.artifacts.put_bytes(probe.clone().into()).await?;
         let back = farm.artifacts.get_bytes(digest, 1 << 10).await?;

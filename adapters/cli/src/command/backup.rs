@@ -32,8 +32,10 @@ impl Backup {
             Ok(copies) => copies,
             Err(status) => return Err(farm.problem(status).await.into()),
         };
-        let document = copies.iter().map(told);
-        let document = if self.list { document.collect() } else { document.last().unwrap_or_default() };
+        let document = match &copies[..] {
+            [copy] if !self.list => told(copy),
+            copies => copies.iter().map(told).collect(),
+        };
         let mut lines: Vec<_> = copies.iter().map(line).collect();
         if lines.is_empty() {
             lines.push("there is no copy yet".to_owned());

@@ -3,7 +3,7 @@
 use greenroom_domain::{ProjectId, TaskId, TaskState, Timestamp};
 use greenroom_proto::v1::{self, farm_service_server::FarmService};
 use greenroom_schedule::nodes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -70,7 +70,7 @@ impl FarmService for Api {
     async fn create_backup(&self, _: Request<v1::CreateBackupRequest>) -> Result<Response<v1::Backup>, Status> {
         let copy = backup::take(&self.0).await.map_err(|problem| status(&problem))?;
         tracing::info!(path = %copy.path.display(), bytes = copy.bytes, "ledger.backup");
-        Ok(Response::new(told(copy)))
+        Ok(Response::new(told(&copy)))
     }
 
     async fn list_backups(
@@ -79,7 +79,7 @@ impl FarmService for Api {
     ) -> Result<Response<v1::ListBackupsResponse>, Status> {
         let copies = backup::list(&self.0.config)
             .map_err(|e| invalid("list backups", "backups", e, "make [backup] folder readable"))?;
-        Ok(Response::new(v1::ListBackupsResponse { backups: copies.into_iter().map(told).collect() }))
+        Ok(Response::new(v1::ListBackupsResponse { backups: copies.iter().map(told).collect() }))
     }
 }
 
@@ -95,17 +95,20 @@ impl Api {
         let Some(task) = self.0.store.task(id).await.map_err(store)? else { return Ok(None) };
         let TaskState::Leased(lease) = &task.state else { return Ok(None) };
         let Some(job) = self.0.store.job(task.job).await.map_err(store)? else { return Ok(None) };
-        if !projects.contains_key(&job.project) {
-            let project = self.0.store.project(job.project).await.map_err(store)?;
-            projects.insert(job.project, project.map(|project| project.name).unwrap_or_default());
-        }
+        let project = match projects.entry(job.project) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let project = self.0.store.project(job.project).await.map_err(store)?;
+                unknown.insert(project.map(|project| project.name).unwrap_or_default())
+            }
+        };
         let (fraction, message) = self.0.metrics.progress(id);
         Ok(Some(v1::RunningTask {
             task: id.to_string(),
             kind: task.kind.to_string(),
             shot: task.shot.map(|shot| shot.to_string()).unwrap_or_default(),
             job: job.id.to_string(),
-            project: projects.get(&job.project).cloned().unwrap_or_default(),
+            project: project.clone(),
             node: node.to_owned(),
             device: device.to_owned(),
             fraction,
@@ -115,7 +118,7 @@ impl Api {
     }
 }
 
-fn told(copy: backup::Copied) -> v1::Backup {
+fn told(copy: &backup::Copied) -> v1::Backup {
     let since = copy.taken.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let taken = Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
     v1::Backup { path: copy.path.display().to_string(), size: copy.bytes, create_time: convert::time(taken) }

@@ -56,7 +56,7 @@ impl Webhook {
             request = request.header("webhook-signature", signature(secret, &notice.id, &seconds, &body));
         }
         // The address may hold a secret of its own, so the cause is told without it.
-        let answer = request.body(body).send().await.map_err(|e| cause(e.without_url()))?;
+        let answer = request.body(body).send().await.map_err(|e| cause(&e.without_url()))?;
         let status = answer.status();
         if status.is_success() { Ok(()) } else { Err(format!("the receiver answered {status}")) }
     }
@@ -86,8 +86,8 @@ fn read(file: &Path) -> Result<Vec<u8>, Problem> {
 }
 
 /// What lies at the bottom of it.
-fn cause(error: reqwest::Error) -> String {
-    let mut last: &dyn std::error::Error = &error;
+fn cause(error: &reqwest::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
     while let Some(deeper) = last.source() {
         last = deeper;
     }
