@@ -103,7 +103,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Looks at this machine's part of the farm, whether or not the daemon runs. `greenroom doctor` asks a running one.
     Doctor,
-    /// Sends a trial notice by one [[notify]] of the configuration.
+    /// Sends a trial notice by one of the notify sections of the configuration.
     Notify {
         /// Its name.
         name: String,

@@ -65,7 +65,7 @@ async fn a_newer_schema_is_left_to_the_newer_build() {
                   values (999, 'of the future', true, x'00', 0)";
     sqlx::query(insert).execute(&mut newer).await.unwrap();
     newer.close().await.unwrap();
-    let expected = "open ledger: FILE: it has schema version 999, and this build knows versions up to 4\n\
+    let expected = "open ledger: FILE: it has schema version 999, and this build knows versions up to 5\n\
                     run the newer build that wrote it, or go back with its `greenroomd ledger restore`";
     assert_eq!(refusal(&path).await, expected);
 }

@@ -10,7 +10,7 @@ use crate::{failure::Outcome, json};
 
 /// Copy the ledger while the farm works, or list the copies that are kept.
 ///
-/// A copy lies on the daemon's machine ([backup] in its configuration); `greenroomd ledger restore --from FILE` puts it back.
+/// A copy lies on the daemon's machine (section backup of its configuration); `greenroomd ledger restore --from FILE` puts it back.
 /// Artifacts are not in it: they never change, so any tool that copies files keeps them.
 #[derive(Args, Debug)]
 pub(crate) struct Backup {
