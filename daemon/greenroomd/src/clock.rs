@@ -2,10 +2,14 @@
 
 #![expect(clippy::disallowed_methods, reason = "the daemon's one clock and its one source of entropy")]
 
-use greenroom_domain::{CharacterId, JobId, ProjectId, TaskId, Timestamp, TokenId, UserId, WorkerId};
+use greenroom_domain::{CharacterId, Entropy, JobId, ProjectId, TaskId, Timestamp, TokenId, UserId, WorkerId};
 
 /// Now.
 pub(crate) fn now() -> Timestamp {
+    #[cfg(any(test, feature = "chaos"))]
+    if let Some(now) = simulated::now() {
+        return now;
+    }
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
@@ -59,7 +63,7 @@ macro_rules! new_ids {
     ($($name:ident -> $id:ident)*) => {$(
         /// A new id.
         pub(crate) fn $name() -> $id {
-            $id::new(now(), rand::random())
+            $id::new(now(), chance())
         }
     )*};
 }
@@ -77,4 +81,70 @@ new_ids! {
 /// A new secret, 256 bits as hexadecimal digits.
 pub(crate) fn new_secret() -> String {
     hex::encode(rand::random::<[u8; 32]>())
+}
+
+fn chance() -> Entropy {
+    #[cfg(any(test, feature = "chaos"))]
+    if let Some(drawn) = simulated::chance() {
+        return drawn;
+    }
+    rand::random()
+}
+
+/// A clock that goes with the runtime's and can be set, and chance that can be repeated: for a simulated farm, on its own thread
+/// and nowhere else. Nothing that ships has it.
+#[cfg(any(test, feature = "chaos"))]
+pub(crate) mod simulated {
+    use greenroom_domain::{Entropy, Seed, Timestamp};
+    use std::cell::RefCell;
+    use tokio::time::Instant;
+
+    thread_local! {
+        static CLOCK: RefCell<Option<Clock>> = const { RefCell::new(None) };
+    }
+
+    struct Clock {
+        began: Instant,
+        wall: i64,
+        seed: Seed,
+        drawn: u32,
+    }
+
+    /// From here on this thread's time is the runtime's, beginning at a fixed day. Ends with the answer.
+    pub(crate) fn begin(seed: Seed) -> Guard {
+        let clock = Clock { began: Instant::now(), wall: 1_800_000_000_000, seed, drawn: 0 };
+        CLOCK.with_borrow_mut(|slot| *slot = Some(clock));
+        Guard(())
+    }
+
+    /// Sets the clock forward or back, as a wrong time server does.
+    pub(crate) fn step(ms: i64) {
+        CLOCK.with_borrow_mut(|clock| clock.iter_mut().for_each(|clock| clock.wall += ms));
+    }
+
+    pub(super) fn now() -> Option<Timestamp> {
+        CLOCK.with_borrow(|clock| {
+            let clock = clock.as_ref()?;
+            Some(Timestamp::from_millis(clock.wall).after(clock.began.elapsed()))
+        })
+    }
+
+    pub(super) fn chance() -> Option<Entropy> {
+        CLOCK.with_borrow_mut(|clock| {
+            let clock = clock.as_mut()?;
+            clock.drawn += 1;
+            let mut bytes = Entropy::default();
+            bytes[..8].copy_from_slice(&clock.seed.derive("id", clock.drawn).0.to_be_bytes());
+            Some(bytes)
+        })
+    }
+
+    /// While it is there, the clock is simulated.
+    pub(crate) struct Guard(());
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            CLOCK.with_borrow_mut(Option::take);
+        }
+    }
 }

@@ -32,9 +32,10 @@ pub(crate) async fn run(farm: Arc<Farm>) {
             }
         };
         tokio::select! {
+            biased;
+            () = farm.stop.cancelled() => return,
             () = farm.work.notified() => {}
             () = sleep => {}
-            () = farm.stop.cancelled() => return,
         }
     }
 }

@@ -12,8 +12,15 @@ use tokio::sync::{Mutex, Notify, RwLock, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::Access, args::Config, ledger::Wish, metrics::Metrics, notify::Notice, role::Roles, supervise::Children,
-    task_logs::TaskLogs, workers::Workers,
+    access::Access,
+    args::Config,
+    ledger::Wish,
+    metrics::Metrics,
+    notify::Notice,
+    role::{Role, Roles},
+    supervise::Children,
+    task_logs::TaskLogs,
+    workers::Workers,
 };
 
 /// The farm's state and its bells.
@@ -64,7 +71,47 @@ pub(crate) struct Farm {
     pub stop: CancellationToken,
 }
 
+/// What a farm is put together from; everything else begins empty.
+pub(crate) struct Parts {
+    pub store: Arc<dyn Store>,
+    pub artifacts: ArtifactStore,
+    /// The models, and their digest.
+    pub pack: (Pack, Digest),
+    pub access: Access,
+    pub config: Arc<Config>,
+    pub role: Role,
+}
+
 impl Farm {
+    /// A farm that knows nothing yet of what its ledger holds.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let (pack, pack_digest) = parts.pack;
+        Self {
+            store: parts.store,
+            writing: Mutex::new(()),
+            wishes: std::sync::Mutex::default(),
+            forgetting: RwLock::new(()),
+            artifacts: parts.artifacts,
+            pack,
+            pack_digest,
+            access: parts.access,
+            task_logs: TaskLogs::new(&parts.config.state, &parts.config.logs),
+            metrics: Metrics::default(),
+            config: parts.config,
+            workers: Workers::default(),
+            children: Children::default(),
+            book: std::sync::Mutex::default(),
+            fresh: std::sync::Mutex::default(),
+            committing: Mutex::new(()),
+            work: Notify::new(),
+            committed: watch::Sender::new(EventSeq(0)),
+            progress: broadcast::Sender::new(256),
+            notices: broadcast::Sender::new(64),
+            role: Roles::new(parts.role),
+            stop: CancellationToken::new(),
+        }
+    }
+
     /// The book, for as long as nothing is awaited.
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
@@ -94,7 +141,7 @@ pub(crate) struct Progress {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{args::Args, packs, role::Role};
+    use crate::{args::Args, packs};
     use clap::Parser as _;
     use greenroom_store_sqlite::SqliteStore;
     use std::path::Path;
@@ -104,30 +151,13 @@ pub(crate) mod tests {
         let pack = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/packs/puppet");
         let line = ["greenroomd", "--pack", pack, "--state", folder.to_str().unwrap()];
         let config = Config::resolve(Args::parse_from(line), Path::new("/nowhere/greenroomd")).unwrap();
-        let (pack, pack_digest) = packs::open(&config.pack).unwrap();
-        Farm {
+        Farm::new(Parts {
             store: Arc::new(SqliteStore::open(folder.join("greenroom.db")).await.unwrap()),
-            writing: Mutex::new(()),
-            wishes: std::sync::Mutex::default(),
-            access: Access::open(folder, std::time::Duration::from_secs(60)).unwrap(),
-            task_logs: TaskLogs::new(folder, &crate::task_logs::Logs::default()),
-            metrics: Metrics::default(),
-            config: Arc::new(config),
-            book: std::sync::Mutex::default(),
-            fresh: std::sync::Mutex::default(),
-            committing: Mutex::new(()),
-            forgetting: RwLock::new(()),
             artifacts: ArtifactStore::local(folder.join("artifacts")).unwrap(),
-            pack,
-            pack_digest,
-            workers: Workers::default(),
-            children: Children::default(),
-            work: Notify::new(),
-            committed: watch::Sender::new(EventSeq(0)),
-            progress: broadcast::Sender::new(1),
-            notices: broadcast::Sender::new(1),
-            role: Roles::new(Role::Leads),
-            stop: CancellationToken::new(),
-        }
+            pack: packs::open(&config.pack).unwrap(),
+            access: Access::open(folder, std::time::Duration::from_secs(60)).unwrap(),
+            config: Arc::new(config),
+            role: Role::Leads,
+        })
     }
 }

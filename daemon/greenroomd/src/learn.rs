@@ -31,6 +31,7 @@ pub(crate) async fn run(farm: Arc<Farm>) {
     let mut seen = *committed.borrow_and_update();
     loop {
         tokio::select! {
+            biased;
             () = farm.stop.cancelled() => return,
             changed = committed.changed() => if changed.is_err() { return },
         }

@@ -12,26 +12,20 @@ use tokio::{
     io::AsyncReadExt as _,
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::{Mutex, Notify, RwLock, broadcast, watch},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::Access,
     api,
     args::{Args, Config},
     backup, clock,
-    farm::Farm,
+    farm::{Farm, Parts},
     lead,
-    metrics::Metrics,
     open::{self, Ledger},
     packs,
-    role::{Role, Roles},
-    supervise::Children,
-    task_logs::TaskLogs,
+    role::Role,
     tls::{Tls, TlsListener},
-    workers::Workers,
 };
 
 /// Calls that still run when the daemon stops get so long to end.
@@ -50,36 +44,21 @@ pub(crate) async fn serve(args: Args) -> Result<(), Problem> {
     };
     std::fs::create_dir_all(state).map_err(fail("open state folder"))?;
     let _lock = lock(state)?;
-    let (pack, pack_digest) = packs::open(&config.pack)?;
+    let pack = packs::open(&config.pack)?;
     let access = Access::open(state, config.credential)?;
     let Ledger { store, shared } = open::ledger(&config.ledger_place()).await?;
     #[expect(clippy::disallowed_methods, reason = "a bucket's keys are told by the environment alone")]
     let artifacts = config.artifacts.open(std::env::vars()).map_err(|e| e.problem())?;
     let last = store.last_seq().await.map_err(|e| e.problem())?;
-    let farm = Arc::new(Farm {
+    let farm = Arc::new(Farm::new(Parts {
         store,
-        book: std::sync::Mutex::default(),
-        fresh: std::sync::Mutex::default(),
-        committing: Mutex::new(()),
-        writing: Mutex::new(()),
-        wishes: std::sync::Mutex::default(),
-        forgetting: RwLock::new(()),
         artifacts,
         pack,
-        pack_digest,
         access,
-        task_logs: TaskLogs::new(state, &config.logs),
-        metrics: Metrics::default(),
         config: config.clone(),
-        workers: Workers::default(),
-        children: Children::default(),
-        work: Notify::new(),
-        committed: watch::Sender::new(last),
-        progress: broadcast::Sender::new(256),
-        notices: broadcast::Sender::new(64),
-        role: Roles::new(if shared.is_some() { Role::StandsBy { leader: None } } else { Role::Leads }),
-        stop: CancellationToken::new(),
-    });
+        role: if shared.is_some() { Role::StandsBy { leader: None } } else { Role::Leads },
+    }));
+    farm.committed.send_replace(last);
     if shared.is_none() {
         lead::prepare(&farm).await.map_err(|e| e.problem())?;
     }

@@ -26,6 +26,7 @@ mod policy;
 mod priority;
 mod problem;
 mod project;
+mod rehearsal;
 mod repair;
 mod role;
 mod scoring;
@@ -74,6 +75,7 @@ pub use policy::{Drained, Limit, LimitPer, Maintenance, Pace, Policy, Reservatio
 pub use priority::Priority;
 pub use problem::{Problem, ProblemKind};
 pub use project::{Project, Settings};
+pub use rehearsal::{Rehearsal, rehearse};
 pub use repair::{FaceAt, FaceRepair, FigureRemoval, Mendable, RepairDefaults, RepairSpec};
 pub use role::Role;
 pub use scoring::{Copies, Scoring};

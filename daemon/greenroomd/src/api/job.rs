@@ -137,11 +137,7 @@ impl JobService for Api {
 
     async fn cancel_job(&self, request: Request<v1::CancelJobRequest>) -> Result<Response<v1::Job>, Status> {
         let (project, job) = self.job(&request.into_inner().name).await?;
-        let running = self.0.workers.of_job(job.id);
-        let job = self.0.cancel(job.id).await.map_err(|e| ledger(&e))?;
-        for (outbox, running) in running {
-            let _ = outbox.send(Ok(super::worker::cancel(running))).await;
-        }
+        let job = super::cancel_job(&self.0, job.id).await.map_err(|e| ledger(&e))?;
         Ok(Response::new(self.show_job(&project, &job, true).await?))
     }
 
@@ -163,12 +159,7 @@ impl JobService for Api {
 
     async fn requeue_job(&self, request: Request<v1::RequeueJobRequest>) -> Result<Response<v1::Job>, Status> {
         let (project, job) = self.job(&request.into_inner().name).await?;
-        for (outbox, running) in self.0.workers.of_job(job.id) {
-            // What ended in this moment stays as it is.
-            if self.0.release(running.task, running.epoch).await.is_ok() {
-                let _ = outbox.send(Ok(super::worker::cancel(running))).await;
-            }
-        }
+        super::requeue_job(&self.0, job.id).await;
         Ok(Response::new(self.show_job(&project, &job, true).await?))
     }
 

@@ -1,12 +1,14 @@
 //! The workers' side of the wire: one stream each, for the worker's whole life.
 
-use greenroom_domain::{LeaseEpoch, Offer, Problem, ProblemKind, TaskError, TaskId, TaskOutput, TokenId, WorkerId};
+use greenroom_domain::{
+    Job, JobId, LeaseEpoch, Offer, Problem, ProblemKind, TaskError, TaskId, TaskOutput, TokenId, WorkerId,
+};
 use greenroom_proto::worker_v1::{
     self as wire, attach_request::Message, outcome::Result as Outcome, worker_service_server::WorkerService,
 };
 use std::sync::Arc;
 use tokio::{sync::mpsc, time::Instant};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -27,16 +29,39 @@ use crate::{
 /// A picture on the way of more bytes is not passed on: watchers hold a few hundred messages each.
 const PICTURE_LIMIT: usize = 128 << 10;
 
+/// What comes from a worker.
+pub(crate) trait Inbox: Stream<Item = Result<wire::AttachRequest, Status>> + Unpin + Send + 'static {}
+
+impl<T: Stream<Item = Result<wire::AttachRequest, Status>> + Unpin + Send + 'static> Inbox for T {}
+
+/// What goes to it.
+pub(crate) type Outgoing = ReceiverStream<Result<wire::AttachResponse, Status>>;
+
 #[tonic::async_trait]
 impl WorkerService for Api {
-    type AttachStream = ReceiverStream<Result<wire::AttachResponse, Status>>;
+    type AttachStream = Outgoing;
 
     async fn attach(
         &self,
         request: Request<Streaming<wire::AttachRequest>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
-        let mut inbox = request.into_inner();
-        let Some(Message::Hello(hello)) = inbox.message().await?.and_then(|m| m.message) else {
+        self.welcome(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn enrol(&self, request: Request<wire::EnrolRequest>) -> Result<Response<wire::Credential>, Status> {
+        let Some(Caller::Joining(token)) = access::caller() else {
+            return Err(Status::internal("nobody's call"));
+        };
+        let given = access::enrol(&self.0, token, &request.into_inner().node).await.map_err(|e| ledger(&e))?;
+        tracing::info!(token.id = %given.id, "worker.enrol");
+        Ok(Response::new(credential(given)))
+    }
+}
+
+impl Api {
+    /// A worker comes, over whatever carries its messages.
+    pub(crate) async fn welcome(&self, mut inbox: impl Inbox) -> Result<Outgoing, Status> {
+        let Some(Message::Hello(hello)) = inbox.next().await.transpose()?.and_then(|m| m.message) else {
             return Err(invalid("attach worker", "stream", "the first message is not hello", "use greenroom-worker"));
         };
         self.check(&hello)?;
@@ -62,16 +87,7 @@ impl WorkerService for Api {
             _ => None,
         };
         tokio::spawn(listen(self.0.clone(), id, inbox, ended, life));
-        Ok(Response::new(ReceiverStream::new(stream)))
-    }
-
-    async fn enrol(&self, request: Request<wire::EnrolRequest>) -> Result<Response<wire::Credential>, Status> {
-        let Some(Caller::Joining(token)) = access::caller() else {
-            return Err(Status::internal("nobody's call"));
-        };
-        let given = access::enrol(&self.0, token, &request.into_inner().node).await.map_err(|e| ledger(&e))?;
-        tracing::info!(token.id = %given.id, "worker.enrol");
-        Ok(Response::new(credential(given)))
+        Ok(ReceiverStream::new(stream))
     }
 }
 
@@ -124,18 +140,19 @@ impl Api {
 async fn listen(
     farm: Arc<Farm>,
     id: WorkerId,
-    mut inbox: Streaming<wire::AttachRequest>,
+    mut inbox: impl Inbox,
     ended: CancellationToken,
     life: Option<Life>,
 ) {
     loop {
         let next = tokio::select! {
-            next = inbox.message() => next,
+            biased;
             () = farm.stop.cancelled() => break,
             () = farm.role.resigned() => break,
             () = ended.cancelled() => break,
+            next = inbox.next() => next,
         };
-        let Ok(Some(wire::AttachRequest { message: Some(message) })) = next else {
+        let Some(Ok(wire::AttachRequest { message: Some(message) })) = next else {
             if let Some(life) = life {
                 bury(&farm, id, life).await;
             }
@@ -175,6 +192,7 @@ async fn bury(farm: &Farm, id: WorkerId, life: Life) {
 async fn keep(farm: Arc<Farm>, mut joined: Joined, words: Outbox, ended: CancellationToken) {
     loop {
         tokio::select! {
+            biased;
             () = ended.cancelled() => return,
             () = joined.away.cancelled() => break,
             () = tokio::time::sleep_until(joined.renew) => {}
@@ -309,6 +327,26 @@ pub(crate) fn pause(running: Running) -> wire::AttachResponse {
 fn stop(running: Running, pause: bool) -> wire::AttachResponse {
     let cancel = wire::Cancel { task: running.task.to_string(), epoch: running.epoch.0, pause };
     message(wire::attach_response::Message::Cancel(cancel))
+}
+
+/// Stops a job, and tells the workers that have something of it.
+pub(crate) async fn cancel_job(farm: &Farm, id: JobId) -> Result<Job, LedgerError> {
+    let running = farm.workers.of_job(id);
+    let job = farm.cancel(id).await?;
+    for (outbox, running) in running {
+        let _ = outbox.send(Ok(cancel(running))).await;
+    }
+    Ok(job)
+}
+
+/// Puts what runs of a job back to the queue, and tells its workers to stop.
+pub(crate) async fn requeue_job(farm: &Farm, id: JobId) {
+    for (outbox, running) in farm.workers.of_job(id) {
+        // What ended in this moment stays as it is.
+        if farm.release(running.task, running.epoch).await.is_ok() {
+            let _ = outbox.send(Ok(cancel(running))).await;
+        }
+    }
 }
 
 /// What a worker offers; one that does not say offers one slot of what it computes on.

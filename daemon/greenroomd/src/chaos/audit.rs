@@ -1,0 +1,175 @@
+//! What must be true whatever went wrong.
+
+use greenroom_domain::{EventBody, EventSeq, Job, JobState, Task, TaskId, TaskState, rehearse};
+use greenroom_schedule::{Entry, Stand};
+use greenroom_store::{EventScope, Store};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::sleep;
+
+use super::{worker::mark, world::World};
+
+/// Now and then compares the book with the ledger, while everything goes on.
+pub(super) async fn watch(world: Arc<World>) {
+    loop {
+        sleep(Duration::from_secs(7)).await;
+        if let Some(daemon) = world.daemon() {
+            tokio::select! {
+                biased;
+                () = daemon.dead.cancelled() => {}
+                () = counters(&world, &daemon.farm) => {}
+            }
+        }
+    }
+}
+
+/// The book agrees with itself and with the ledger.
+async fn counters(world: &World, farm: &crate::farm::Farm) {
+    // No commit is between the ledger and the book.
+    let _commits = farm.committing.lock().await;
+    let ledger = world.ground.ledger.clone();
+    let Ok(open) = world.ground.call(async move { ledger.open_tasks().await }).await else {
+        return world.broken("the ledger cannot be read".into());
+    };
+    let stands = open.iter().map(|task| Entry::from(task).stand).collect::<Vec<_>>();
+    let ready = stands.iter().filter(|stand| matches!(stand, Stand::Ready { .. })).count();
+    let leased = stands.iter().filter(|stand| matches!(stand, Stand::Leased { .. })).count();
+    let (queued, running, faults) = {
+        let book = farm.book();
+        (book.queued(), book.running(), book.faults())
+    };
+    if (queued, running) != (ready, leased) {
+        world.broken(format!("the book counts {queued} queued and {running} running, the ledger {ready} and {leased}"));
+    }
+    for fault in faults {
+        world.broken(format!("the book: {fault}"));
+    }
+}
+
+/// Waits until every job that was acknowledged has ended, or it is clear that one never will.
+pub(super) async fn until_ended(world: &World) {
+    for _ in 0..7_200 {
+        let (ledger, asked) = (world.ground.ledger.clone(), world.asked());
+        let open = world.ground.call(async move { ledger.open_tasks().await }).await.unwrap_or_default();
+        if world.daemon().is_some() && !open.iter().any(|task| asked.contains(&task.job)) {
+            // What is on its way to the book arrives.
+            sleep(Duration::from_secs(30)).await;
+            return;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Everything that is not as it must be, once all has ended.
+pub(super) async fn end(world: &World) {
+    if let Some(daemon) = world.daemon() {
+        counters(world, &daemon.farm).await;
+    }
+    let ledger = world.ground.ledger.clone();
+    let read = world.ground.call(async move {
+        ledger.integrity_check().await?;
+        let jobs = ledger.jobs(None, usize::MAX >> 1).await?;
+        let mut all = vec![];
+        for job in jobs {
+            let tasks = ledger.tasks(job.id).await?;
+            all.push((job, tasks));
+        }
+        Ok::<_, greenroom_store::StoreError>((all, log(&*ledger).await?, ledger.leased_tasks().await?))
+    });
+    let (jobs, events, leased) = match read.await {
+        Ok(read) => read,
+        Err(error) => return world.broken(format!("the ledger is not whole: {error}")),
+    };
+    for task in leased {
+        world.broken(format!("{} is leased when all is over", task.id));
+    }
+    for id in world.asked() {
+        if !jobs.iter().any(|(job, _)| job.id == id) {
+            world.broken(format!("{id} was acknowledged and is lost"));
+        }
+    }
+    let told = told(world, &events);
+    for (job, tasks) in &jobs {
+        look_at_job(world, job, tasks);
+        for task in tasks {
+            look_at_task(world, task, &told).await;
+        }
+    }
+    for event in &events {
+        world.say(serde_json::to_string(event).unwrap_or_default());
+    }
+}
+
+async fn log(ledger: &dyn Store) -> greenroom_store::Result<Vec<greenroom_domain::Event>> {
+    ledger.events(EventSeq(0), EventScope::All, usize::MAX >> 1).await
+}
+
+/// What the event log tells of each task, in its order; and of each job that it ended once at most.
+fn told(world: &World, events: &[greenroom_domain::Event]) -> BTreeMap<TaskId, Vec<String>> {
+    let mut told = BTreeMap::<_, Vec<String>>::new();
+    let mut ends = BTreeMap::new();
+    for (at, event) in events.iter().enumerate() {
+        if event.seq.0 != at as u64 + 1 {
+            world.broken(format!("event {} stands at place {}", event.seq.0, at + 1));
+        }
+        match &event.body {
+            EventBody::TaskChanged { task, state, .. } => told.entry(*task).or_default().push(state.clone()),
+            EventBody::JobChanged { state } if state.is_final() => *ends.entry(event.job).or_insert(0) += 1,
+            _ => {}
+        }
+    }
+    for (job, ends) in ends {
+        if ends != 1 {
+            world.broken(format!("{job:?} ended {ends} times"));
+        }
+    }
+    told
+}
+
+fn look_at_job(world: &World, job: &Job, tasks: &[Task]) {
+    let open = tasks.iter().filter(|task| !task.state.is_final());
+    let open: Vec<_> = open.map(|task| format!("{} {} {}", task.id, task.kind, task.state.name())).collect();
+    if !job.state.is_final() {
+        world.broken(format!("{} ({}) never ended: {}", job.id, job.title, open.join(", ")));
+    } else if !open.is_empty() {
+        world.broken(format!("{} is {}, and of it is open: {}", job.id, job.state.name(), open.join(", ")));
+    }
+    if let JobState::Failed { problem, .. } = &job.state
+        && !tasks.iter().any(|task| matches!(task.state, TaskState::Failed { .. }))
+    {
+        world.broken(format!("{} failed and no task of it did: {problem}", job.id));
+    }
+}
+
+async fn look_at_task(world: &World, task: &Task, told: &BTreeMap<TaskId, Vec<String>>) {
+    let id = task.id;
+    let states = told.get(&id).map_or(&[][..], Vec::as_slice);
+    let is_final = |state: &&String| matches!(state.as_str(), "done" | "failed" | "cancelled");
+    if states.last().map(String::as_str) != Some(task.state.name()) {
+        world.broken(format!("{id} is {}, and its events are {states:?}", task.state.name()));
+    }
+    if states.iter().filter(is_final).count() > 1 {
+        world.broken(format!("{id} was published more than once: {states:?}"));
+    }
+    let leases = states.iter().filter(|state| *state == "leased").count() as u64;
+    if leases != task.epoch.0 {
+        world.broken(format!("{id} is at epoch {}, and {leases} leases were told", task.epoch.0));
+    }
+    let disturbed = world.disturbed(id);
+    if task.failures as usize > disturbed {
+        let failures = task.failures;
+        world.broken(format!("{id} was blamed {failures} times, and only {disturbed} of its leases were disturbed"));
+    }
+    let TaskState::Done { output, reused: false, .. } = &task.state else { return };
+    if task.kind == greenroom_domain::TaskKind::Breakdown {
+        return;
+    }
+    let made = task.spec.as_ref().and_then(|spec| rehearse(spec, &mark(id, task.epoch)));
+    if made.is_none_or(|made| made.output != *output) {
+        world.broken(format!("{id} has an output that its lease {} did not make", task.epoch.0));
+    }
+    for (_, digest) in output.artifacts() {
+        if !world.ground.artifacts.has(digest).await.unwrap_or(false) {
+            world.broken(format!("{id} names {digest}, and there is no such artifact"));
+        }
+    }
+}
