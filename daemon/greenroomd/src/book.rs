@@ -72,7 +72,11 @@ impl Farm {
             match news {
                 News::Project(id, name) => book.name_project(id, &name),
                 News::Job(job) => book.put_job(&job, now),
-                News::Task(entry, spec) => {
+                News::Task(mut entry, spec) => {
+                    // By the book's own time.
+                    if let Stand::Leased { since, .. } = &mut entry.stand {
+                        *since = now;
+                    }
                     book.put_task(&entry, now);
                     if let (Stand::Ready { .. }, Some(spec), 0) = (entry.stand, spec, entry.failures) {
                         self.fresh().push_back((entry.id, spec));

@@ -35,6 +35,25 @@ pub(crate) fn age(at: std::time::SystemTime) -> std::time::Duration {
     at.elapsed().unwrap_or_default()
 }
 
+/// Time that goes on evenly from what the clock said once, whatever is done to the clock: for everything that takes or waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Steady {
+    began: Timestamp,
+    at: tokio::time::Instant,
+}
+
+impl Steady {
+    /// Begins with what the clock says.
+    pub(crate) fn begin() -> Self {
+        Self { began: now(), at: tokio::time::Instant::now() }
+    }
+
+    /// Now.
+    pub(crate) fn now(self) -> Timestamp {
+        self.began.after(self.at.elapsed())
+    }
+}
+
 /// The day of a moment, in UTC, for people: `2027-03-31`.
 pub(crate) fn day(at: Timestamp) -> String {
     let instant = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();

@@ -42,10 +42,11 @@ pub(crate) async fn run(farm: Arc<Farm>) {
 
 async fn step(farm: &Farm) -> Result<Option<Duration>, LedgerError> {
     let compared = prepare(farm).await?;
-    let now = clock::now();
+    let now = farm.time.now();
     let actions = {
         let mut book = farm.book();
         let started = clock::instant();
+        book.set_wall(clock::now(), now);
         book.wake(now);
         let actions = plan(&book, now);
         farm.metrics.planned(started.elapsed());
@@ -72,7 +73,7 @@ async fn step(farm: &Farm) -> Result<Option<Duration>, LedgerError> {
     if !leases.is_empty() {
         lease(farm, leases, &compared).await?;
     }
-    let now = clock::now();
+    let now = farm.time.now();
     Ok(next_wake(&farm.book(), now).map(|at| at.since(now) + Duration::from_millis(10)))
 }
 

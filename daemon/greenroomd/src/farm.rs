@@ -6,7 +6,7 @@ use greenroom_schedule::Book;
 use greenroom_store::Store;
 use std::{
     collections::VecDeque,
-    sync::{Arc, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 use tokio::sync::{Mutex, Notify, RwLock, broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::Access,
     args::Config,
+    clock::Steady,
     ledger::Wish,
     metrics::Metrics,
     notify::Notice,
@@ -53,6 +54,10 @@ pub(crate) struct Farm {
     pub children: Children,
     /// What the scheduler knows: open tasks, workers and the policy, as of the last commit.
     pub book: std::sync::Mutex<Book>,
+    /// The book's time.
+    pub time: Steady,
+    /// Whether the ledger may have gone on without the book: a commit failed or was left alone, and may be written all the same.
+    pub doubt: AtomicBool,
     /// Tasks that became ready, with their specs' digests: an equal one may have been done before.
     pub fresh: std::sync::Mutex<VecDeque<(TaskId, Digest)>>,
     /// A commit and what the book learns of it are one step.
@@ -101,6 +106,8 @@ impl Farm {
             workers: Workers::default(),
             children: Children::default(),
             book: std::sync::Mutex::default(),
+            time: Steady::begin(),
+            doubt: AtomicBool::new(false),
             fresh: std::sync::Mutex::default(),
             committing: Mutex::new(()),
             work: Notify::new(),

@@ -7,7 +7,7 @@ use greenroom_store_postgres::PostgresStore;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
-use crate::{args::Config, book, clock, dispatch, farm::Farm, learn, notify, role::Role, supervise};
+use crate::{args::Config, book, dispatch, farm::Farm, learn, notify, role::Role, supervise};
 
 /// A database that cannot be reached is tried again after this long.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ pub(crate) async fn run(
 /// If the ledger cannot be read.
 pub(crate) async fn prepare(farm: &Farm) -> Result<(), StoreError> {
     farm.committed.send_replace(farm.store.last_seq().await?);
-    let (book, fresh) = book::open(&*farm.store, clock::now()).await?;
+    let (book, fresh) = book::open(&*farm.store, farm.time.now()).await?;
     *farm.book() = book;
     *farm.fresh() = fresh;
     if let Err(error) = farm.finish_forgetting().await {

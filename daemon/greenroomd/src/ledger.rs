@@ -150,7 +150,7 @@ impl Farm {
         self.metrics.committed(started.elapsed());
         events.iter().for_each(|event| self.metrics.hear(event));
         access::signed();
-        self.note(news, clock::now());
+        self.note(news, self.time.now());
         if let Some(last) = events.last() {
             self.committed.send_if_modified(|seq| std::mem::replace(seq, last.seq.max(*seq)) < last.seq);
         }

@@ -63,6 +63,8 @@ pub struct Book {
     pub(crate) usual: BTreeMap<TaskKind, f64>,
     turn: Option<Timestamp>,
 }
+    /// How far the wall clock is ahead of the book's time, ms.
+    ahead: i64,
 
 /// A job as the scheduler sees it.
 #[derive(Clone, Debug)]

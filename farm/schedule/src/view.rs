@@ -88,6 +88,7 @@ pub fn limits(book: &Book, now: Timestamp) -> Vec<LimitView> {
 }
 
 fn view(book: &Book, name: &str, workers: Vec<WorkerView>, now: Timestamp) -> NodeView {
+    let now = book.wall(now);
     let window = book.policy.maintenance.iter();
     let window = window.filter(|w| w.nodes.contains(name)).find(|w| w.from.0 <= now && w.until.0 > now);
     let kept = book.policy.reservation.iter().find(|reservation| {

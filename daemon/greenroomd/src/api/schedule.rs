@@ -34,7 +34,7 @@ impl ScheduleService for Api {
             let shot = request.shot.parse().map_err(|e| invalid("explain tasks", &request.shot, e, remedy))?;
             tasks.retain(|task| task.shot == Some(shot));
         }
-        let (book, now) = (self.0.book(), clock::now());
+        let (book, now) = (self.0.book(), self.0.time.now());
         let explanations = tasks.iter().map(|task| explain(task, why(&book, task.id, now))).collect();
         Ok(Response::new(v1::ExplainTasksResponse { explanations }))
     }
@@ -49,7 +49,7 @@ impl ScheduleService for Api {
         };
         let (listed, queued, running) = {
             let book = self.0.book();
-            (queue(&book, clock::now(), limit as usize), book.queued() as u64, book.running() as u64)
+            (queue(&book, self.0.time.now(), limit as usize), book.queued() as u64, book.running() as u64)
         };
         let mut tasks = Vec::new();
         for entry in listed {
@@ -65,13 +65,13 @@ impl ScheduleService for Api {
     }
 
     async fn list_nodes(&self, _: Request<v1::ListNodesRequest>) -> Result<Response<v1::ListNodesResponse>, Status> {
-        let nodes = nodes(&self.0.book(), clock::now()).into_iter().map(node).collect();
+        let nodes = nodes(&self.0.book(), self.0.time.now()).into_iter().map(node).collect();
         Ok(Response::new(v1::ListNodesResponse { nodes }))
     }
 
     async fn set_node(&self, request: Request<v1::SetNodeRequest>) -> Result<Response<v1::SetNodeResponse>, Status> {
         let request = request.into_inner();
-        let view = |name: &str| nodes(&self.0.book(), clock::now()).into_iter().find(|node| node.name == name);
+        let view = |name: &str| nodes(&self.0.book(), self.0.time.now()).into_iter().find(|node| node.name == name);
         if view(&request.name).is_none() {
             return Err(not_found("node", &request.name));
         }
@@ -93,7 +93,7 @@ impl ScheduleService for Api {
     }
 
     async fn list_limits(&self, _: Request<v1::ListLimitsRequest>) -> Result<Response<v1::ListLimitsResponse>, Status> {
-        let limits = limits(&self.0.book(), clock::now()).into_iter().map(limit).collect();
+        let limits = limits(&self.0.book(), self.0.time.now()).into_iter().map(limit).collect();
         Ok(Response::new(v1::ListLimitsResponse { limits }))
     }
 

@@ -76,7 +76,7 @@ impl Api {
         let offer = offer(&hello)?;
         let words = outbox.clone();
         self.0.workers.attach(id, Attached { device: hello.device, outbox, running: vec![] });
-        self.0.book().attach(id, offer, clock::now());
+        self.0.book().attach(id, offer, self.0.time.now());
         self.0.work.notify_one();
         let ended = CancellationToken::new();
         if let Some(joined) = joined {

@@ -8,6 +8,9 @@ use super::{
     floor::{Desk, Gate, Room},
 };
 
+/// Clocks that differ by less are the same, ms.
+const A_STEP: i64 = 500;
+
 /// A worker that is attached.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
@@ -165,11 +168,33 @@ impl Book {
         self.turn = Some(self.next_window(now).unwrap_or(Timestamp::from_millis(i64::MAX)));
     }
 
+    /// What the wall clock says at this moment of the book's own time, which goes on evenly: windows are meant by the wall.
+    pub fn set_wall(&mut self, wall: Timestamp, now: Timestamp) {
+        let ahead = wall.as_millis() - now.as_millis();
+        if (ahead - self.ahead).abs() >= A_STEP {
+            self.ahead = ahead;
+            self.turn = None;
+        }
+    }
+
+    /// What the wall clock says at a moment of the book's time.
+    pub(crate) const fn wall(&self, now: Timestamp) -> Timestamp {
+        Timestamp::from_millis(now.as_millis().saturating_add(self.ahead))
+    }
+
+    /// A moment by the wall clock in the book's time; what lies at the end of time stays there.
+    const fn own(&self, wall: Timestamp) -> Timestamp {
+        match wall.as_millis() {
+            i64::MAX => wall,
+            ms => Timestamp::from_millis(ms.saturating_sub(self.ahead)),
+        }
+    }
+
     /// When the next window opens or closes.
     pub(crate) fn next_window(&self, now: Timestamp) -> Option<Timestamp> {
         let kept = self.policy.reservation.iter().map(Reservation::window);
         let closed = self.policy.maintenance.iter().map(|window| (window.from.0, window.until.0));
-        let moments = kept.chain(closed).flat_map(|(from, until)| [from, until]);
+        let moments = kept.chain(closed).flat_map(|(from, until)| [self.own(from), self.own(until)]);
         moments.filter(|&at| at > now && at.as_millis() < i64::MAX).min()
     }
 
@@ -208,14 +233,16 @@ impl Book {
             }
         };
         for window in self.policy.maintenance.iter().filter(|window| window.nodes.contains(&seen.offer.node)) {
-            if window.from.0 > now {
-                soonest(&mut gate, window.from.0, None);
-            } else if window.until.0 > now {
+            let (from, until) = (self.own(window.from.0), self.own(window.until.0));
+            if from > now {
+                soonest(&mut gate, from, None);
+            } else if until > now {
                 gate.shut = true;
             }
         }
         for (number, reservation) in self.policy.reservation.iter().enumerate() {
             let (from, until) = reservation.window();
+            let (from, until) = (self.own(from), self.own(until));
             if !self.keeps(reservation, &seen.offer) || until <= now {
                 continue;
             }
