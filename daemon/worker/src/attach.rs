@@ -7,7 +7,7 @@ use greenroom_proto::worker_v1::{
 };
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
@@ -91,7 +91,9 @@ pub(crate) async fn work(args: Args, log: TaskLog) -> Result<(), Problem> {
                     tracing::info!(worker.id = welcome.worker, "worker.attach");
                 }
                 Some(Hear::Assignment(assignment)) => jobs.run(assignment),
-                Some(Hear::Cancel(cancel)) => jobs.cancel(&cancel),
+                Some(Hear::Cancel(cancel)) if jobs.cancel(&cancel) => {}
+                // The daemon counts it as busy until it has heard that it is not.
+                Some(Hear::Cancel(cancel)) => tell(&say, Say::Outcome(nothing_of(cancel))),
                 Some(Hear::Credential(credential)) => keeper.renew(&credential)?,
                 Some(Hear::Stop(_)) | None => return Ok(()),
             },
@@ -125,15 +127,20 @@ const PAUSE_TASK: u8 = 1;
 /// … to stop for good.
 const STOP_TASK: u8 = 2;
 
-/// The thread that computes, and the task that it has.
+/// The thread that computes, and the tasks that it has: one that it runs, and those that wait for that.
 struct Jobs {
     assignments: std::sync::mpsc::Sender<Next>,
-    current: std::sync::Mutex<Option<(String, u64, Arc<AtomicU8>)>>,
+    held: Arc<Mutex<Vec<Held>>>,
 }
+
+/// A task under its lease, and what is asked of it.
+type Held = (String, u64, Arc<AtomicU8>);
 
 impl Jobs {
     fn start(mut bench: Bench, say: UnboundedSender<wire::AttachRequest>) -> Self {
         let (assignments, queue) = std::sync::mpsc::channel::<Next>();
+        let held = Arc::<Mutex<Vec<Held>>>::default();
+        let running = held.clone();
         std::thread::spawn(move || {
             while let Some((assignment, stop)) = next(&mut bench, &queue) {
                 bench.log.begin(&assignment.task, assignment.epoch);
@@ -152,29 +159,40 @@ impl Jobs {
                 };
                 let (task, epoch) = (assignment.task, assignment.epoch);
                 let warm = bench.models.warm();
+                lock(&running).retain(|(of, under, _)| (of, *under) != (&task, epoch));
                 tell(&say, Say::Outcome(wire::Outcome { task, epoch, result: Some(result), warm, out_of_memory }));
             }
         });
-        Self { assignments, current: std::sync::Mutex::default() }
+        Self { assignments, held }
     }
 
     fn run(&self, assignment: wire::Assignment) {
         let stop = Arc::new(AtomicU8::new(GO_ON));
-        let current = (assignment.task.clone(), assignment.epoch, stop.clone());
-        *self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(current);
+        lock(&self.held).push((assignment.task.clone(), assignment.epoch, stop.clone()));
         // The thread ends with the process only.
         let _ = self.assignments.send((assignment, stop));
     }
 
-    fn cancel(&self, cancel: &wire::Cancel) {
-        let current = self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((task, epoch, stop)) = &*current
-            && (task, *epoch) == (&cancel.task, cancel.epoch)
-        {
+    /// Asks a task to stop or to pause; false where there is no such task.
+    fn cancel(&self, cancel: &wire::Cancel) -> bool {
+        let held = lock(&self.held);
+        let found = held.iter().find(|(task, epoch, _)| (task, *epoch) == (&cancel.task, cancel.epoch));
+        if let Some((_, _, stop)) = found {
             // What is to stop for good is not paused after all.
             stop.fetch_max(if cancel.pause { PAUSE_TASK } else { STOP_TASK }, Ordering::Relaxed);
         }
+        found.is_some()
     }
+}
+
+/// What is said of a task that is not here.
+fn nothing_of(cancel: wire::Cancel) -> wire::Outcome {
+    let (result, warm) = (Ended::Error(serde_json::to_vec(&Fault::cancelled().0).unwrap_or_default()), vec![]);
+    wire::Outcome { task: cancel.task, epoch: cancel.epoch, result: Some(result), warm, out_of_memory: false }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The next assignment; a session that none comes for is ended meanwhile.

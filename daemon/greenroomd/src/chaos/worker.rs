@@ -2,7 +2,7 @@
 
 use greenroom_domain::{DeviceKind, LeaseEpoch, Offer, Problem, ProblemKind, Spec, TaskError, TaskId, rehearse};
 use greenroom_proto::worker_v1::{
-    Assignment, AttachRequest, Heartbeat, Hello, Outcome, Progress, attach_request::Message as Say,
+    Assignment, AttachRequest, Cancel, Heartbeat, Hello, Outcome, Progress, attach_request::Message as Say,
     attach_response::Message as Told, outcome::Result as Ended,
 };
 use std::{
@@ -108,9 +108,9 @@ impl Process {
                     Some(Some(Told::Cancel(cancel))) => {
                         let lease = cancel.task.parse().ok().map(|task| (task, LeaseEpoch(cancel.epoch)));
                         let running = lease.and_then(|lease| lock(&self.running).get(&lease).cloned());
-                        // Only a training pauses, and what runs here is shorter than a pause.
-                        if let Some(running) = running.filter(|_| !cancel.pause) {
-                            running.cancel();
+                        match running {
+                            Some(running) => running.cancel(),
+                            None => drop(say.send(words(Say::Outcome(nothing_of(cancel))))),
                         }
                     }
                     Some(Some(Told::Welcome(_) | Told::Credential(_)) | None) => {}
@@ -203,6 +203,12 @@ impl Process {
     fn say_now(&self, message: Say) -> bool {
         lock(&self.say).as_ref().is_some_and(|say| say.send(words(message)).is_ok())
     }
+}
+
+/// What a worker says of a task that it does not have.
+fn nothing_of(cancel: Cancel) -> Outcome {
+    let (task, epoch, result) = (cancel.task, cancel.epoch, Some(error("it was cancelled")));
+    Outcome { task, epoch, result, warm: vec![], out_of_memory: false }
 }
 
 fn error(cause: &str) -> Ended {
