@@ -3,7 +3,10 @@
 use greenroom_domain::{Digest, Job, Policy, ProjectId, Spec, TaskId, Timestamp};
 use greenroom_schedule::{Book, Entry, Stand};
 use greenroom_store::{Batch, Change, Store, StoreError};
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::atomic::Ordering,
+};
 
 use crate::farm::Farm;
 
@@ -65,6 +68,42 @@ pub(crate) fn news(batch: &Batch) -> Vec<News> {
 }
 
 impl Farm {
+    /// The ledger may have gone on without the book.
+    pub(crate) fn in_doubt(&self) {
+        self.doubt.store(true, Ordering::Relaxed);
+        self.work.notify_one();
+    }
+
+    /// Compares the book with the ledger, where that is in doubt.
+    pub(crate) async fn resolve(&self) -> Result<(), StoreError> {
+        if !self.doubt.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let _one_step = self.committing.lock().await;
+        // What was left alone is through, or will never be, once something is written after it.
+        self.store.commit(Batch::new()).await?;
+        let (policy, tasks) = (self.store.policy().await?.unwrap_or_default(), self.store.open_tasks().await?);
+        let mut jobs = Vec::new();
+        for id in tasks.iter().map(|task| task.job).collect::<BTreeSet<_>>() {
+            jobs.extend(self.store.job(id).await?);
+        }
+        let (projects, last) = (self.store.projects().await?, self.store.last_seq().await?);
+        let entries: Vec<_> = tasks.iter().map(Entry::from).collect();
+        let now = self.time.now();
+        {
+            let mut book = self.book();
+            projects.iter().for_each(|project| book.name_project(project.id, &project.name));
+            if *book.policy() != policy {
+                book.set_policy(policy, now);
+            }
+            book.reconcile(&jobs, &entries, now);
+        }
+        self.committed.send_if_modified(|seq| std::mem::replace(seq, last.max(*seq)) < last);
+        self.doubt.store(false, Ordering::Relaxed);
+        tracing::warn!(tasks = entries.len(), "the book was compared with the ledger");
+        Ok(())
+    }
+
     /// It was written: the book learns of it.
     pub(crate) fn note(&self, news: Vec<News>, now: Timestamp) {
         let mut book = self.book();

@@ -4,7 +4,7 @@ use greenroom_domain::{
     Drained, Moment, Problem, ProblemKind, Spec, TaskError, TaskId, TaskOutput, TaskState, WorkerId,
 };
 use greenroom_proto::worker_v1 as wire;
-use greenroom_schedule::{Action, MOST, next_wake, plan};
+use greenroom_schedule::{Action, Book, MOST, next_wake, plan};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::{api, clock, farm::Farm, ledger::LedgerError, notify::Notice, workers::Running};
@@ -41,6 +41,7 @@ pub(crate) async fn run(farm: Arc<Farm>) {
 }
 
 async fn step(farm: &Farm) -> Result<Option<Duration>, LedgerError> {
+    farm.resolve().await?;
     let compared = prepare(farm).await?;
     let now = farm.time.now();
     let actions = {
@@ -62,12 +63,17 @@ async fn step(farm: &Farm) -> Result<Option<Duration>, LedgerError> {
                 leases.push((task, worker));
                 Ok(())
             }
+            Action::Requeue { task, .. } => differs(farm, apply(farm, action).await, |book| book.is_held(task)),
             other => apply(farm, other).await,
         };
-        if let Err(error) = applied {
-            // Somebody was quicker: the book knows of it, and the next plan.
-            tracing::debug!(%error, "an action came too late");
-            farm.work.notify_one();
+        match applied {
+            Ok(()) => {}
+            Err(error) if error.may_pass() => return Err(error),
+            Err(error) => {
+                // Somebody was quicker: the book knows of it, and the next plan.
+                tracing::debug!(%error, "an action came too late");
+                farm.work.notify_one();
+            }
         }
     }
     if !leases.is_empty() {
@@ -75,6 +81,14 @@ async fn step(farm: &Farm) -> Result<Option<Duration>, LedgerError> {
     }
     let now = farm.time.now();
     Ok(next_wake(&farm.book(), now).map(|at| at.since(now) + Duration::from_millis(10)))
+}
+
+/// What the ledger refused as too late, and the book still knows no better, shows that they differ.
+fn differs<T>(farm: &Farm, applied: Result<T, LedgerError>, still: impl Fn(&Book) -> bool) -> Result<T, LedgerError> {
+    if matches!(applied, Err(LedgerError::Transition(_))) && still(&farm.book()) {
+        farm.in_doubt();
+    }
+    applied
 }
 
 /// Takes the outputs of earlier equal tasks; tells which tasks have none.
@@ -146,7 +160,15 @@ async fn lease(farm: &Farm, leases: Vec<(TaskId, WorkerId)>, compared: &BTreeSet
             None => begin.push((task, worker)),
         }
     }
-    for task in farm.lease(&begin).await? {
+    let leased = farm.lease(&begin).await?;
+    if leased.len() < begin.len() {
+        let given: BTreeSet<_> = leased.iter().map(|task| task.id).collect();
+        let book = farm.book();
+        if begin.iter().any(|(task, _)| !given.contains(task) && book.is_ready(*task)) {
+            farm.in_doubt();
+        }
+    }
+    for task in leased {
         let TaskState::Leased(lease) = task.state else { continue };
         let running = Running { job: task.job, task: task.id, epoch: task.epoch };
         let spec = serde_json::to_vec(&task.spec).unwrap_or_default();
@@ -155,8 +177,11 @@ async fn lease(farm: &Farm, leases: Vec<(TaskId, WorkerId)>, compared: &BTreeSet
         tracing::info!(task.id = %task.id, task.kind = %task.kind, worker.id = %lease.worker, "task.lease");
         match farm.workers.start(lease.worker, running) {
             Some(outbox) if outbox.send(Ok(wire::AttachResponse { message: Some(message) })).await.is_ok() => {}
-            // It has gone in this moment: the next plan finds its lease lost.
-            _ => farm.work.notify_one(),
+            // It has gone in this moment, before it heard of it.
+            _ => {
+                farm.book().undelivered(task.id, task.epoch);
+                farm.work.notify_one();
+            }
         }
     }
     Ok(())

@@ -32,6 +32,11 @@ pub(crate) enum LedgerError {
 }
 
 impl LedgerError {
+    /// Whether nothing is wrong with the change itself: the ledger or the artifacts cannot be used at this moment.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.problem().kind == ProblemKind::Unavailable
+    }
+
     /// For people.
     pub(crate) fn problem(&self) -> Problem {
         match self {
@@ -145,8 +150,12 @@ impl Farm {
     pub(crate) async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let _one_step = self.committing.lock().await;
         let news = book::news(&batch);
-        let started = clock::instant();
-        let events = self.store.commit(access::sign(batch)).await?;
+        let (started, unsure) = (clock::instant(), Unsure(self));
+        let written = self.store.commit(access::sign(batch)).await;
+        if !matches!(written, Err(StoreError::Io { .. } | StoreError::Unusable(_))) {
+            std::mem::forget(unsure);
+        }
+        let events = written?;
         self.metrics.committed(started.elapsed());
         events.iter().for_each(|event| self.metrics.hear(event));
         access::signed();
@@ -208,6 +217,16 @@ impl Farm {
             batch = batch.update_job(work.job);
         }
         Ok((batch, with_character))
+    }
+}
+
+/// A commit whose end nobody has heard of yet. Where it is dropped, by an error or because whoever waited has gone, it may be
+/// written all the same, and the book is compared with the ledger.
+struct Unsure<'a>(&'a Farm);
+
+impl Drop for Unsure<'_> {
+    fn drop(&mut self) {
+        self.0.in_doubt();
     }
 }
 

@@ -8,6 +8,7 @@ mod audit;
 mod booking;
 pub(crate) mod floor;
 mod lane;
+mod reconcile;
 mod shape;
 pub(crate) mod table;
 pub(crate) mod tally;
@@ -62,9 +63,9 @@ pub struct Book {
     pub(crate) tally: Tally,
     pub(crate) usual: BTreeMap<TaskKind, f64>,
     turn: Option<Timestamp>,
-}
     /// How far the wall clock is ahead of the book's time, ms.
     ahead: i64,
+}
 
 /// A job as the scheduler sees it.
 #[derive(Clone, Debug)]
@@ -122,8 +123,10 @@ pub(crate) struct Held {
     pub pausing: bool,
     /// Its worker does not have it, whatever the ledger says.
     pub dropped: bool,
+    /// It never was given to its worker.
+    pub undelivered: bool,
     /// Its worker has said how it ended.
-    answered: bool,
+    pub answered: bool,
     /// It ended because memory ran out.
     starved: bool,
     failures: u32,
@@ -248,6 +251,7 @@ impl Book {
                     limits: self.limits_of(shape),
                     pausing: false,
                     dropped: false,
+                    undelivered: false,
                     answered: false,
                     starved: false,
                     failures: entry.failures,
@@ -277,6 +281,25 @@ impl Book {
         if let Some(held) = self.held.get_mut(&task).filter(|held| held.epoch == epoch) {
             (held.dropped, held.answered) = (true, true);
         }
+    }
+
+    /// The lease stands in the ledger, and its worker was never told of it: nobody is to blame.
+    pub fn undelivered(&mut self, task: TaskId, epoch: LeaseEpoch) {
+        if let Some(held) = self.held.get_mut(&task).filter(|held| held.epoch == epoch) {
+            (held.undelivered, held.answered) = (true, true);
+        }
+    }
+
+    /// Whether the task runs, as far as the book knows.
+    #[must_use]
+    pub fn is_held(&self, task: TaskId) -> bool {
+        self.held.contains_key(&task)
+    }
+
+    /// Whether the task can start, as far as the book knows.
+    #[must_use]
+    pub fn is_ready(&self, task: TaskId) -> bool {
+        self.ready.contains_key(&task)
     }
 
     /// A worker says how its task ended, or that it stopped: it has room for the next one. Before what follows is told.

@@ -1,9 +1,13 @@
 //! What must be true whatever went wrong.
 
 use greenroom_domain::{EventBody, EventSeq, Job, JobState, Task, TaskId, TaskState, rehearse};
-use greenroom_schedule::{Entry, Stand};
+use greenroom_schedule::{Entry, Stand, why};
 use greenroom_store::{EventScope, Store};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::time::sleep;
 
 use super::{worker::mark, world::World};
@@ -26,6 +30,9 @@ pub(super) async fn watch(world: Arc<World>) {
 async fn counters(world: &World, farm: &crate::farm::Farm) {
     // No commit is between the ledger and the book.
     let _commits = farm.committing.lock().await;
+    if farm.doubt.load(Ordering::Relaxed) {
+        return; // the daemon knows that they may differ, and looks into it
+    }
     let ledger = world.ground.ledger.clone();
     let Ok(open) = world.ground.call(async move { ledger.open_tasks().await }).await else {
         return world.broken("the ledger cannot be read".into());
@@ -127,7 +134,11 @@ fn told(world: &World, events: &[greenroom_domain::Event]) -> BTreeMap<TaskId, V
 
 fn look_at_job(world: &World, job: &Job, tasks: &[Task]) {
     let open = tasks.iter().filter(|task| !task.state.is_final());
-    let open: Vec<_> = open.map(|task| format!("{} {} {}", task.id, task.kind, task.state.name())).collect();
+    let why =
+        |task: &Task| world.daemon().map(|daemon| why(&daemon.farm.book(), task.id, daemon.farm.time.now()).sentence);
+    let open =
+        open.map(|task| format!("{} {} {}: {}", task.id, task.kind, task.state.name(), why(task).unwrap_or_default()));
+    let open: Vec<_> = open.collect();
     if !job.state.is_final() {
         world.broken(format!("{} ({}) never ended: {}", job.id, job.title, open.join(", ")));
     } else if !open.is_empty() {

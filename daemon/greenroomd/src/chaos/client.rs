@@ -1,7 +1,8 @@
 //! Whoever pushes: jobs of commands and films, again until they are acknowledged, and now and then second thoughts.
 
 use greenroom_domain::{
-    CommandSource, Digest, Job, JobId, JobState, Priority, Problem, ProblemKind, Project, Settings, Span,
+    CharacterId, CharacterState, CommandSource, Digest, Job, JobId, JobState, Priority, Problem, ProblemKind, Project,
+    Settings, Span,
 };
 use greenroom_store::{StoreError, Unique};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -49,6 +50,23 @@ pub(super) async fn run(world: Arc<World>, planned: Vec<Planned>) {
     }
 }
 
+/// An administrator looks in now and then, and lets nodes work again that were drained as sick: here none is.
+pub(super) async fn look_after(world: Arc<World>) {
+    loop {
+        sleep(Duration::from_secs(90)).await;
+        let healed = async |farm: Arc<Farm>| {
+            let drained: Vec<_> = farm.book().policy().drained.keys().cloned().collect();
+            if !drained.is_empty() {
+                farm.set_policy(|policy| policy.drained.clear()).await?;
+                drained.iter().for_each(|node| farm.book().heal(node));
+                farm.work.notify_one();
+            }
+            Ok(())
+        };
+        ask(&world, "heal nodes", healed).await;
+    }
+}
+
 /// Asks until there is an answer; what is refused for good is answered with nothing.
 async fn ask<T>(world: &World, what: &str, call: impl AsyncFn(Arc<Farm>) -> Result<T, LedgerError>) -> Option<T> {
     for tried in 0..2_000u64 {
@@ -65,7 +83,9 @@ async fn ask<T>(world: &World, what: &str, call: impl AsyncFn(Arc<Farm>) -> Resu
         };
         tokio::select! {
             biased;
-            () = daemon.dead.cancelled() => {}
+            () = daemon.dead.cancelled() => {
+                world.weather(|weather| impatience.into_iter().for_each(|again| weather.impatient.push_front(again)));
+            }
             () = patience => impatience.into_iter().for_each(|(fault, _)| world.fired(fault)),
             answer = call(daemon.farm.clone()) => {
                 if let Some((fault, time)) = impatience {
@@ -121,28 +141,37 @@ async fn project(world: &World) -> Project {
 async fn cast(world: &World, project: &Project, pictures: u64) {
     let references: Vec<_> =
         (0..pictures).map(|n| (format!("{n}.png"), Digest::of(format!("picture {n}").as_bytes()))).collect();
-    let made = wanted(world, "make character", async |farm: Arc<Farm>| {
-        let asked = NewCharacter {
-            name: "MARA".into(),
-            description: String::new(),
-            references: references.clone(),
-            real_person: false,
-            consent: None,
-        };
-        push::character(&farm, project, asked).await
-    })
-    .await;
-    let id = made.value.id;
-    // A film waits for its cast.
-    for _ in 0..600 {
-        let character =
-            ask(world, "look at character", async |farm: Arc<Farm>| Ok(farm.store.character(id).await?)).await;
-        if character.flatten().is_some_and(|c| matches!(c.state, greenroom_domain::CharacterState::Ready { .. })) {
+    // Its profile may fail as often as a task may, and is then asked for again.
+    for _ in 0..20 {
+        let made = wanted(world, "make character", async |farm: Arc<Farm>| {
+            let asked = NewCharacter {
+                name: "MARA".into(),
+                description: String::new(),
+                references: references.clone(),
+                real_person: false,
+                consent: None,
+            };
+            push::character(&farm, project, asked).await
+        })
+        .await;
+        if profiled(world, made.value.id).await {
             return;
         }
-        sleep(Duration::from_secs(1)).await;
     }
     world.broken("a character was never profiled".into());
+}
+
+/// Waits for a character's profile; false where it was refused.
+async fn profiled(world: &World, id: CharacterId) -> bool {
+    for _ in 0..2_000 {
+        let look = async |farm: Arc<Farm>| Ok(farm.store.character(id).await?);
+        match ask(world, "look at character", look).await.flatten().map(|character| character.state) {
+            Some(CharacterState::Ready { .. }) => return true,
+            Some(CharacterState::Refused { .. }) => return false,
+            _ => sleep(Duration::from_secs(1)).await,
+        }
+    }
+    false
 }
 
 async fn film_of(world: &World, project: &Project, chance: &mut Chance, number: u64) -> Job {

@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     chance::Chance,
-    world::{Armed, World},
+    world::{Armed, Bad, World},
 };
 use crate::clock::simulated;
 
@@ -98,7 +98,6 @@ pub(super) fn plan(seed: u64) -> Vec<Planned> {
 pub(super) async fn strike(world: Arc<World>, fault: Planned) {
     let mut chance = Chance::of(world.seed, "strike", fault.number);
     sleep(fault.at).await;
-    let until = |time: Duration| Instant::now() + time;
     match fault.kind {
         Kind::DaemonKill => {
             while !world.kill(fault.kind.name()) {
@@ -110,24 +109,32 @@ pub(super) async fn strike(world: Arc<World>, fault: Planned) {
             let after = chance.below(6) as u32;
             world.weather(|w| w.armed.push_back(Armed { fault, after }));
         }
-        Kind::StoreError => {
-            let until = until(chance.ms(500, 20_000));
-            world.weather(|w| w.errors = Some((fault, until)));
-        }
-        Kind::DiskFull => {
-            let until = until(chance.ms(2_000, 60_000));
-            world.weather(|w| w.full = Some((fault, until)));
-        }
-        Kind::SlowStore => {
-            let (until, each) = (until(chance.ms(5_000, 40_000)), chance.ms(100, 6_000));
-            world.weather(|w| w.slow = Some((fault, until, each)));
-        }
+        Kind::StoreError | Kind::DiskFull | Kind::SlowStore => weather(&world, fault, &mut chance).await,
         Kind::ClockForward | Kind::ClockBack => {
             simulated::step(if fault.kind == Kind::ClockForward { 3_600_000 } else { -3_600_000 });
             world.fired(fault);
         }
         Kind::ClientGone => world.weather(|w| w.impatient.push_back((fault, chance.ms(0, 12)))),
         _ => on_a_worker(&world, fault, &mut chance).await,
+    }
+}
+
+/// Lets the weather turn bad for a while, and again where nobody was out in it. Of one kind there is one at a time.
+async fn weather(world: &World, fault: Planned, chance: &mut Chance) {
+    while !world.is_over() && !world.all_fired().contains(&fault.number) {
+        let (time, each) = match fault.kind {
+            Kind::StoreError => (chance.ms(500, 20_000), Duration::ZERO),
+            Kind::DiskFull => (chance.ms(2_000, 60_000), Duration::ZERO),
+            _ => (chance.ms(5_000, 40_000), chance.ms(100, 6_000)),
+        };
+        let until = Instant::now() + time;
+        let turned = world.weather(|weather| {
+            let turned = weather.bad.iter().all(|bad| bad.fault.kind != fault.kind);
+            weather.bad.extend(turned.then_some(Bad { fault, until, each }));
+            turned
+        });
+        sleep(if turned { time } else { Duration::from_secs(1) }).await;
+        world.weather(|weather| weather.bad.retain(|bad| bad.fault != fault));
     }
 }
 

@@ -133,6 +133,7 @@ async fn live(world: &Arc<World>, site: &Arc<Site>, planned: &[fault::Planned]) 
     let mut everybody = JoinSet::new();
     everybody.spawn(daemon::keep(world.clone(), site.clone()));
     everybody.spawn(audit::watch(world.clone()));
+    everybody.spawn(client::look_after(world.clone()));
     let workers = chance::Chance::of(world.seed, "workers", 0).between(2, 6) as u32;
     for number in 0..workers {
         everybody.spawn(worker::run(world.clone(), number, site.pack.1.to_string()));

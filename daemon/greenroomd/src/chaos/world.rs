@@ -59,11 +59,19 @@ pub(super) struct Attempt {
 pub(super) struct Weather {
     /// What happens to a commit, when so many others are through.
     pub armed: VecDeque<Armed>,
-    pub errors: Option<(Planned, Instant)>,
-    pub full: Option<(Planned, Instant)>,
-    pub slow: Option<(Planned, Instant, Duration)>,
+    /// What everybody meets meanwhile.
+    pub bad: Vec<Bad>,
     /// Pushes whose caller goes after so long.
     pub impatient: VecDeque<(Planned, Duration)>,
+}
+
+/// A fault that lasts.
+#[derive(Clone, Copy)]
+pub(super) struct Bad {
+    pub fault: Planned,
+    pub until: Instant,
+    /// How long everything takes, where it makes that slow.
+    pub each: Duration,
 }
 
 /// A fault that waits for a commit.
@@ -249,20 +257,22 @@ impl Weather {
 
     /// What refuses now: errors everything, a full disk what is written.
     pub(super) fn refuses(&self, writes: bool) -> Option<Planned> {
-        let now = Instant::now();
-        let on =
-            |weather: Option<(Planned, Instant)>| weather.filter(|(_, until)| *until > now).map(|(fault, _)| fault);
-        on(self.errors).or_else(|| self.is_full().filter(|_| writes))
+        let errors = self.now(Kind::StoreError).map(|bad| bad.fault);
+        errors.or_else(|| self.is_full().filter(|_| writes))
     }
 
     /// Whether the disk is full now.
     pub(super) fn is_full(&self) -> Option<Planned> {
-        self.full.filter(|(_, until)| *until > Instant::now()).map(|(fault, _)| fault)
+        self.now(Kind::DiskFull).map(|bad| bad.fault)
     }
 
     /// How long everything takes now.
     pub(super) fn slowness(&self) -> Option<(Planned, Duration)> {
-        self.slow.filter(|(_, until, _)| *until > Instant::now()).map(|(fault, _, each)| (fault, each))
+        self.now(Kind::SlowStore).map(|bad| (bad.fault, bad.each))
+    }
+
+    fn now(&self, kind: Kind) -> Option<&Bad> {
+        self.bad.iter().find(|bad| bad.fault.kind == kind && bad.until > Instant::now())
     }
 }
 

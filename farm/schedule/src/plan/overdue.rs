@@ -9,6 +9,13 @@ pub(super) fn overdue(book: &Book, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
     for (&task, held) in &book.held {
         let pace = &book.policy.pace;
+        if held.undelivered {
+            actions.push(Action::Requeue { task, blame: false });
+            continue;
+        }
+        if held.answered && !held.dropped {
+            continue; // its worker has said how it ended, and that is being written
+        }
         let Some(seen) = book.workers.get(&held.worker) else {
             actions.push(Action::Requeue { task, blame: book.gone.contains(&held.worker) });
             continue;
