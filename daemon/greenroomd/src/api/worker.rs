@@ -6,7 +6,7 @@ use greenroom_domain::{
 use greenroom_proto::worker_v1::{
     self as wire, attach_request::Message, outcome::Result as Outcome, worker_service_server::WorkerService,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,9 @@ use crate::{
 
 /// A picture on the way of more bytes is not passed on: watchers hold a few hundred messages each.
 const PICTURE_LIMIT: usize = 128 << 10;
+
+/// An outcome that cannot be written is tried again after this long.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What comes from a worker.
 pub(crate) trait Inbox: Stream<Item = Result<wire::AttachRequest, Status>> + Unpin + Send + 'static {}
@@ -158,10 +161,8 @@ async fn listen(
             }
             break;
         };
-        farm.book().heard(id, clock::now());
-        if let Err(error) = hear(&farm, id, message).await {
-            tracing::warn!(worker.id = %id, %error, "a message of the worker was refused");
-        }
+        farm.book().heard(id, farm.time.now());
+        hear(&farm, id, message);
     }
     ended.cancel();
     farm.workers.detach(id);
@@ -219,18 +220,19 @@ fn credential(given: Credential) -> wire::Credential {
     wire::Credential { token: given.secret, expire_time: super::convert::time(given.expires) }
 }
 
-async fn hear(farm: &Farm, id: WorkerId, message: Message) -> Result<(), LedgerError> {
+/// Nothing here waits: while an outcome is being written, its worker can be heard.
+fn hear(farm: &Arc<Farm>, id: WorkerId, message: Message) {
     match message {
         Message::Hello(_) | Message::Heartbeat(_) => {}
         Message::Reading(told) => {
-            let Ok(reading) = serde_json::from_slice(&told.reading) else { return Ok(()) };
-            farm.book().reads(id, reading, told.pids.into_iter().collect(), clock::now());
+            let Ok(reading) = serde_json::from_slice(&told.reading) else { return };
+            farm.book().reads(id, reading, told.pids.into_iter().collect(), farm.time.now());
             farm.work.notify_one();
         }
         Message::Progress(p) => {
-            let Some((task, epoch)) = lease(&p.task, p.epoch) else { return Ok(()) };
+            let Some((task, epoch)) = lease(&p.task, p.epoch) else { return };
             if let Some(running) = farm.workers.running(id, task, epoch) {
-                farm.book().moved(task, clock::now());
+                farm.book().moved(task, farm.time.now());
                 let fraction = p.fraction.clamp(0.0, 1.0);
                 farm.metrics.moved(task, fraction, &p.message);
                 let picture = Some(p.picture).filter(|picture| picture.len() <= PICTURE_LIMIT).unwrap_or_default();
@@ -239,16 +241,16 @@ async fn hear(farm: &Farm, id: WorkerId, message: Message) -> Result<(), LedgerE
             }
         }
         Message::Log(log) => {
-            let Some((task, epoch)) = lease(&log.task, log.epoch) else { return Ok(()) };
+            let Some((task, epoch)) = lease(&log.task, log.epoch) else { return };
             if let Some(running) = farm.workers.running(id, task, epoch) {
-                farm.book().moved(task, clock::now());
+                farm.book().moved(task, farm.time.now());
                 let line = |line: wire::LogLine| Line { at: line.at_ms, level: line.level, text: line.text };
                 let lines: Vec<_> = log.lines.into_iter().map(line).collect();
                 tokio::task::block_in_place(|| farm.task_logs.append(running.job, task, epoch, &lines));
             }
         }
         Message::Outcome(outcome) => {
-            let Some((task, epoch)) = lease(&outcome.task, outcome.epoch) else { return Ok(()) };
+            let Some((task, epoch)) = lease(&outcome.task, outcome.epoch) else { return };
             farm.workers.finish(id, task, epoch);
             {
                 let mut book = farm.book();
@@ -258,14 +260,42 @@ async fn hear(farm: &Farm, id: WorkerId, message: Message) -> Result<(), LedgerE
                 }
                 book.answered(task, epoch);
             }
-            let published = publish(farm, task, epoch, outcome.result, outcome.out_of_memory).await;
-            // What could not be written is lost: the task is given again.
-            farm.book().dropped(task, epoch);
             farm.work.notify_one();
-            published?;
+            let farm = farm.clone();
+            tokio::spawn(async move {
+                if let Err(error) = keep_trying(&farm, task, epoch, outcome.result, outcome.out_of_memory).await {
+                    tracing::warn!(worker.id = %id, %error, "an outcome was refused");
+                    // The task is given again.
+                    farm.book().dropped(task, epoch);
+                }
+                farm.work.notify_one();
+            });
         }
     }
-    Ok(())
+}
+
+/// Writes an outcome as soon as the ledger can be written: a full disk is no reason to compute anything twice.
+async fn keep_trying(
+    farm: &Farm,
+    task: TaskId,
+    epoch: LeaseEpoch,
+    outcome: Option<Outcome>,
+    out_of_memory: bool,
+) -> Result<(), LedgerError> {
+    loop {
+        let written = publish(farm, task, epoch, outcome.clone(), out_of_memory).await;
+        let error = match written {
+            Err(error) if error.may_pass() => error,
+            other => return other,
+        };
+        tracing::error!(task.id = %task, %error, remedy = error.problem().remedy, "an outcome cannot be written; trying again");
+        tokio::select! {
+            biased;
+            () = farm.stop.cancelled() => return Err(error),
+            () = farm.role.resigned() => return Err(error),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
 }
 
 async fn publish(
