@@ -89,7 +89,7 @@ mod tests {
         let path = folder.path().join("ledger.db");
         let store = SqliteStore::open(&path).await.unwrap();
         // SQLite answers a file that may not grow as it answers a disk that is full.
-        sqlx::query("pragma max_page_count = 60").execute(&mut *store.writer.lock().await).await.unwrap();
+        sqlx::query("pragma max_page_count = 60").execute(store.writer.lock().await.as_mut().unwrap()).await.unwrap();
         let mut written = 0;
         let error = loop {
             let name = format!("{written}-{}", "x".repeat(4_000));
@@ -103,5 +103,8 @@ mod tests {
         assert_eq!(error.problem().remedy, "free some space on it and try again");
         assert_eq!(store.projects().await.unwrap().len(), written as usize);
         store.integrity_check().await.unwrap();
+        // There is room again: it goes on as if nothing had been.
+        store.commit(Batch::new().insert_project(sample::project(written))).await.unwrap();
+        assert_eq!(store.projects().await.unwrap().len(), written as usize + 1);
     }
 }

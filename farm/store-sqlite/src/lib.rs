@@ -31,13 +31,14 @@ use sqlx::{Connection, SqliteConnection, SqlitePool};
 use std::path::{Path, PathBuf};
 use tokio::sync::Mutex;
 
-use crate::error::Failing;
+use crate::error::{Error, Failing};
 
 /// A ledger in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    writer: Mutex<SqliteConnection>,
+    /// None while it is in use, and where it was lost: then the next one is made.
+    writer: Mutex<Option<SqliteConnection>>,
     readers: SqlitePool,
 }
 
@@ -52,7 +53,7 @@ impl SqliteStore {
         let path = path.as_ref().to_owned();
         let writer = open::writer(&path).await?;
         let readers = open::readers(&path).await?;
-        Ok(Self { path, writer: Mutex::new(writer), readers })
+        Ok(Self { path, writer: Mutex::new(Some(writer)), readers })
     }
 
     /// Puts the copy that was taken before the last migration in the ledger's place, and keeps what it replaces beside it as
@@ -73,6 +74,14 @@ impl SqliteStore {
         backup::restore_from(path.as_ref(), copy).await
     }
 
+    /// The connection that writes, taken out of its place; a new one where it was lost.
+    async fn connection(&self, place: &mut Option<SqliteConnection>) -> Result<SqliteConnection> {
+        match place.take() {
+            Some(connection) => Ok(connection),
+            None => open::connect(&self.path).await,
+        }
+    }
+
     /// Writes everything back into the one file and lets go of it. A store that is dropped instead loses nothing; only its
     /// log stays beside the file until the next open.
     ///
@@ -80,7 +89,10 @@ impl SqliteStore {
     /// If the file cannot be written.
     pub async fn close(self) -> Result<()> {
         self.readers.close().await;
-        self.writer.into_inner().close().await.failing("close ledger", &self.path)
+        match self.writer.into_inner() {
+            Some(writer) => writer.close().await.failing("close ledger", &self.path),
+            None => Ok(()),
+        }
     }
 }
 
@@ -88,14 +100,15 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn commit(&self, batch: Batch) -> Result<Vec<Event>> {
         const STEP: &str = "write ledger";
-        let mut writer = self.writer.lock().await;
-        // Immediate: the write lock is taken before anything is read, so every precondition still holds at the end. A
-        // transaction that is dropped on the way out, by an error or by whoever waited, is rolled back.
-        let mut transaction = writer.begin_with("begin immediate").await.failing(STEP, &self.path)?;
-        batch::apply(&mut transaction, &batch.changes).await.failing(STEP, &self.path)?;
-        let events = event::append(&mut transaction, batch.events).await.failing(STEP, &self.path)?;
-        transaction.commit().await.failing(STEP, &self.path)?;
-        Ok(events)
+        let mut place = self.writer.lock().await;
+        // Taken out for as long as it is used: a connection whose disk was full, or whose caller left in the middle, may take
+        // itself to be in a transaction for ever. It is dropped, and what it had not committed with it.
+        let mut writer = self.connection(&mut place).await?;
+        let written = write(&mut writer, batch).await;
+        if matches!(written, Ok(_) | Err(Error::Rule(_))) {
+            *place = Some(writer);
+        }
+        written.failing(STEP, &self.path)
     }
 
     async fn integrity_check(&self) -> Result<()> {
@@ -109,7 +122,27 @@ impl Store for SqliteStore {
     }
 
     async fn scrub(&self) -> Result<()> {
-        let mut writer = self.writer.lock().await;
-        scrub::scrub(&mut writer, &self.path).await.failing("scrub ledger", &self.path)
+        let mut place = self.writer.lock().await;
+        let mut writer = self.connection(&mut place).await?;
+        let scrubbed = scrub::scrub(&mut writer, &self.path).await.failing("scrub ledger", &self.path);
+        *place = Some(writer);
+        scrubbed
+    }
+}
+
+/// All of it or nothing. Immediate: the write lock is taken before anything is read, so every precondition still holds at the end.
+async fn write(writer: &mut SqliteConnection, batch: Batch) -> error::Query<Vec<Event>> {
+    let mut transaction = writer.begin_with("begin immediate").await?;
+    let written = async {
+        batch::apply(&mut transaction, &batch.changes).await?;
+        event::append(&mut transaction, batch.events).await
+    };
+    match written.await {
+        Ok(events) => transaction.commit().await.map(|()| events).map_err(Error::from),
+        Err(Error::Rule(error)) => {
+            transaction.rollback().await?;
+            Err(error.into())
+        }
+        Err(error) => Err(error),
     }
 }

@@ -33,17 +33,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// The one connection that writes, on a file that is ours and up to date.
 pub(crate) async fn writer(path: &Path) -> Result<SqliteConnection> {
     touch(path)?;
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        // What is deleted or written over is overwritten with zeros: a person can be forgotten.
-        .pragma("secure_delete", "on")
-        .busy_timeout(BUSY);
     // Whose file it is must be known before anything is written to it, and switching to write-ahead mode is a write.
     claim(path).await?;
-    let mut connection = options.connect().await.failing(STEP, path)?;
+    let mut connection = connect(path).await?;
     let (ours, theirs) = (newest(), version(&mut connection).await.failing(STEP, path)?);
     if theirs > 0 && theirs < ours {
         backup::take(&mut connection, path, theirs).await?;
@@ -59,6 +51,19 @@ pub(crate) async fn writer(path: &Path) -> Result<SqliteConnection> {
         }
         Err(error) => Err(StoreError::Corrupt(format!("{}: {error}", path.display()))),
     }
+}
+
+/// A connection that writes, on a file that was opened before.
+pub(crate) async fn connect(path: &Path) -> Result<SqliteConnection> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        // What is deleted or written over is overwritten with zeros: a person can be forgotten.
+        .pragma("secure_delete", "on")
+        .busy_timeout(BUSY);
+    options.connect().await.failing(STEP, path)
 }
 
 /// Connections that cannot write.
