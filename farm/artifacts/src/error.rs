@@ -70,9 +70,28 @@ pub enum ArtifactError {
 }
 
 impl ArtifactError {
+    /// Whether there was no room on the disk: with room, the same is done well.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let io = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(io, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// What to tell a person.
     #[must_use]
     pub fn problem(&self) -> Problem {
+        if self.is_full() {
+            let (cause, remedy) =
+                ("the disk that holds the artifacts is full", "free some space on it; waiting work goes on by itself");
+            return Problem::new(ProblemKind::Unavailable, "use artifacts", "artifact store", cause, remedy);
+        }
         let (kind, remedy) = match self {
             Self::Missing { .. } => (ProblemKind::NotFound, "push what it was made from again"),
             Self::Corrupt { .. } => (ProblemKind::Internal, "check the disk, then push what it was made from again"),

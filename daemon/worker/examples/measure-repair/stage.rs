@@ -12,7 +12,7 @@ use crate::task_log::TaskLog;
 use crate::{
     Args, Fault,
     models::Models,
-    run::{self, Bench, Preview},
+    run::{self, Bench, Patience, Preview},
 };
 
 /// Which shot tasks are told to be of; it is for messages only.
@@ -32,8 +32,17 @@ impl Stage {
         let artifacts = ArtifactStore::local(folder.path().join("artifacts"))?;
         let scratch = folder.path().join("scratch");
         let (handle, preview) = (runtime.handle().clone(), Preview::default());
-        let log = TaskLog::default();
-        let bench = Bench { models, artifacts, runtime: handle, scratch, preview, log, commands: None, session: None };
+        let bench = Bench {
+            models,
+            artifacts,
+            runtime: handle,
+            scratch,
+            preview,
+            log: TaskLog::default(),
+            commands: None,
+            session: None,
+            patience: Patience::default(),
+        };
         Ok(Self { bench, runtime, folder })
     }
 

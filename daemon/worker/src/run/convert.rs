@@ -33,7 +33,7 @@ pub(super) fn run(bench: &mut Bench, spec: &ConvertSpec, progress: &mut Progress
     };
     go_on(progress(0.9, "writing"))?;
     let bytes = timings.of("write", || file.to_bytes(naming, precision, &sites))?;
-    let lora = bench.runtime.block_on(bench.artifacts.put_bytes(bytes.into()))?;
+    let lora = bench.keep_bytes(bytes)?;
     Ok(TaskOutput::Converted { lora, rank: rank as u32, alpha: alpha as f32, energy, timings: timings.seconds() })
 }
 

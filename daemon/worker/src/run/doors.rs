@@ -40,6 +40,7 @@ impl Door {
             log: TaskLog::default(),
             commands: None,
             session: None,
+            patience: Patience::default(),
         };
         Self { bench, runtime, folder }
     }

@@ -12,9 +12,11 @@ mod looks;
 mod profile;
 mod prove;
 mod repair;
+mod room;
 mod train;
 mod validate;
 
+use bytes::Bytes;
 use greenroom_artifacts::ArtifactStore;
 use greenroom_diffusion::StableDiffusion;
 use greenroom_domain::{CharacterCalibration, Digest, LoraDataset, LoraPrompt, Problem, ProblemKind, Spec, TaskOutput};
@@ -30,6 +32,8 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use crate::{fault::Fault, models::Models, session::Session, task_log::TaskLog};
+
+pub(crate) use room::Patience;
 
 /// What tasks work with. One task at a time uses it.
 pub(crate) struct Bench {
@@ -49,6 +53,8 @@ pub(crate) struct Bench {
     pub commands: Option<Commands>,
     /// What the next command task finds open.
     pub session: Option<Session>,
+    /// Who is asked while a task waits.
+    pub patience: Patience,
 }
 
 /// The newest picture made on the way that nobody was shown yet (JPEG). It goes with the next word of progress.
@@ -178,13 +184,13 @@ impl Bench {
     }
 
     fn keep(&self, path: &Path) -> Result<Digest, Fault> {
-        Ok(self.runtime.block_on(self.artifacts.put_file(path))?)
+        self.put(async || self.artifacts.put_file(path).await)
     }
 
     fn keep_png(&self, picture: &RgbImage) -> Result<Digest, Fault> {
         let mut bytes = Cursor::new(Vec::new());
         picture.write_to(&mut bytes, image::ImageFormat::Png)?;
-        Ok(self.runtime.block_on(self.artifacts.put_bytes(bytes.into_inner().into()))?)
+        self.keep_bytes(bytes.into_inner())
     }
 
     /// Keeps a frame as a take's thumbnail.
@@ -193,12 +199,17 @@ impl Bench {
     }
 
     fn keep_jpeg(&self, picture: &RgbImage, quality: u8) -> Result<Digest, Fault> {
-        Ok(self.runtime.block_on(self.artifacts.put_bytes(jpeg(picture, quality)?.into()))?)
+        self.keep_bytes(jpeg(picture, quality)?)
+    }
+
+    /// Keeps bytes as they are.
+    pub(crate) fn keep_bytes(&self, bytes: Vec<u8>) -> Result<Digest, Fault> {
+        let bytes = Bytes::from(bytes);
+        self.put(async || self.artifacts.put_bytes(bytes.clone()).await)
     }
 
     fn keep_json<T: serde::Serialize>(&self, value: &T) -> Result<Digest, Fault> {
-        let bytes = serde_json::to_vec(value).map_err(std::io::Error::from)?;
-        Ok(self.runtime.block_on(self.artifacts.put_bytes(bytes.into()))?)
+        self.keep_bytes(serde_json::to_vec(value).map_err(std::io::Error::from)?)
     }
 }
 
@@ -215,6 +226,6 @@ fn jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>, Fault> {
 }
 
 /// Goes on, or ends the task as cancelled.
-fn go_on(flow: ControlFlow<()>) -> Result<(), Fault> {
+pub(crate) fn go_on(flow: ControlFlow<()>) -> Result<(), Fault> {
     if flow.is_break() { Err(Fault::cancelled()) } else { Ok(()) }
 }

@@ -81,7 +81,7 @@ pub(super) fn run(bench: &mut Bench, spec: &TrainSpec, progress: &mut Progress<'
     };
     let header = about.header(&recipe, &adapter, &sites, prediction);
     let bytes = File { adapter, header }.to_bytes(Naming::Kohya, Precision::F32, &sites)?;
-    let lora = bench.runtime.block_on(bench.artifacts.put_bytes(bytes.into()))?;
+    let lora = bench.keep_bytes(bytes)?;
     let samples = bench.keep_png(&row(&samples))?;
     let _ = std::fs::remove_file(&kept);
     Ok(TaskOutput::Lora { lora, curve, samples, timings: timings.seconds() })

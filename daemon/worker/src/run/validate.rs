@@ -98,8 +98,11 @@ fn seen(frame: u64, found: Vec<FoundFace>, witness: &mut Witness) -> Vec<SeenFac
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::run::Preview;
-    use crate::{models::Models, run::profile, task_log::TaskLog};
+    use crate::{
+        models::Models,
+        run::{Patience, Preview, profile},
+        task_log::TaskLog,
+    };
     use greenroom_artifacts::ArtifactStore;
     use greenroom_domain::{Decision, Digest, Fps, Pixels, ProfileSpec, Reason, Verdict};
     use greenroom_media::TakeWriter;
@@ -155,6 +158,7 @@ pub(super) mod tests {
                 log: TaskLog::default(),
                 commands: None,
                 session: None,
+                patience: Patience::default(),
             };
             let mut stage = Self { bench, cast: Vec::new(), runtime, folder };
             stage.cast = [("MARA", "mara"), ("TOBIN", "tobin")].map(|(name, cast)| stage.member(name, cast)).into();
