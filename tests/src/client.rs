@@ -4,7 +4,7 @@ use greenroom_domain::{Problem, ProblemKind};
 use greenroom_proto::v1::{
     self, artifact_service_client::ArtifactServiceClient, character_service_client::CharacterServiceClient,
     farm_service_client::FarmServiceClient, job_service_client::JobServiceClient,
-    project_service_client::ProjectServiceClient,
+    project_service_client::ProjectServiceClient, schedule_service_client::ScheduleServiceClient,
 };
 use std::path::Path;
 use tonic::{
@@ -79,8 +79,22 @@ impl Client {
         ArtifactServiceClient::new(self.0.clone())
     }
 
+    /// The schedule.
+    #[must_use]
+    pub fn schedule(&self) -> ScheduleServiceClient<Service> {
+        ScheduleServiceClient::new(self.0.clone())
+    }
+
     /// Uploads bytes; answers with their digest.
     pub async fn upload(&self, bytes: &[u8]) -> String {
+        self.try_upload(bytes).await.unwrap()
+    }
+
+    /// Uploads bytes that may be refused.
+    ///
+    /// # Errors
+    /// If they are.
+    pub async fn try_upload(&self, bytes: &[u8]) -> Result<String, Status> {
         let digest = greenroom_domain::Digest::of(bytes).to_string();
         let chunk = |(at, data): (usize, &[u8])| v1::WriteArtifactRequest {
             digest: if at == 0 { digest.clone() } else { String::new() },
@@ -90,8 +104,8 @@ impl Client {
         if chunks.is_empty() {
             chunks.push(chunk((0, &[])));
         }
-        self.artifacts().write_artifact(tokio_stream::iter(chunks)).await.unwrap();
-        digest
+        self.artifacts().write_artifact(tokio_stream::iter(chunks)).await?;
+        Ok(digest)
     }
 
     /// Downloads an artifact.

@@ -1,6 +1,10 @@
 //! A daemon with its workers.
 
 use greenroom_proto::v1;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 use std::{
     fs,
@@ -12,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
     client::Client,
-    process::{Programs, alive, children, greenroom, kill_now, until},
+    process::{Programs, alive, children, greenroom, is_stopped, kill_now, until},
     project::Project,
 };
 
@@ -35,6 +39,8 @@ pub struct Options {
     pub config: String,
     /// Who vouches for a daemon that is called by https.
     pub ca: Option<PathBuf>,
+    /// The folder in which its state folder is made.
+    pub place: Option<PathBuf>,
 }
 
 impl Options {
@@ -55,6 +61,7 @@ impl Default for Options {
             commands: None,
             config: String::new(),
             ca: None,
+            place: None,
         }
     }
 }
@@ -76,7 +83,7 @@ impl Farm {
 
     /// Starts a farm, and waits until its workers are attached.
     pub async fn start_with(options: Options) -> Self {
-        let state = TempDir::new().unwrap();
+        let state = options.place.as_ref().map_or_else(TempDir::new, TempDir::new_in).unwrap();
         let (daemon, client) = spawn(state.path(), &options).await;
         until_attached(&client, options.attached(), |_| true).await;
         Self { state, options, daemon, client }
@@ -207,6 +214,29 @@ impl Farm {
     pub fn kill_daemon(&mut self) {
         kill_now(self.daemon.id());
         self.daemon.wait().unwrap();
+    }
+
+    /// Sends the daemon a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.daemon.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Whether the daemon stands still.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        is_stopped(self.daemon.id())
+    }
+
+    /// Stops the daemon in good order.
+    pub fn stop(&mut self) {
+        self.signal(Signal::SIGTERM);
+        self.daemon.wait().unwrap();
+    }
+
+    /// The next daemon is started with this variable.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.options.environment.retain(|(known, _)| known != name);
+        self.options.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Waits until processes have ended.

@@ -3,7 +3,9 @@
 
 mod bench;
 mod bucket;
+pub mod chaos;
 mod client;
+mod disk;
 mod farm;
 mod inputs;
 mod memory;
@@ -14,6 +16,7 @@ mod told;
 pub use bench::Bench;
 pub use bucket::{BUCKET, Bucket};
 pub use client::{Client, problem};
+pub use disk::SmallDisk;
 pub use farm::{Farm, Options};
 pub use inputs::{
     CLOSE_MARA, CLOSE_TOBIN, PackCopy, cast_folder, digest, golden, noise, png, reference, shot_file, side_by_side,

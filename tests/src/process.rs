@@ -71,6 +71,12 @@ pub fn alive(pid: u32) -> bool {
     status(pid).is_some_and(|(_, state)| state != 'Z')
 }
 
+/// Whether a process was stopped by a signal and not continued.
+#[must_use]
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    status(pid).is_some_and(|(_, state)| state == 'T')
+}
+
 /// The processes that a process started and that have not ended.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").unwrap();

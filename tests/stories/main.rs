@@ -8,6 +8,7 @@
 mod access;
 mod buckets;
 mod calibrations;
+mod chaos;
 mod commands;
 mod consent;
 mod crashes;

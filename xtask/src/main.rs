@@ -1,7 +1,9 @@
-//! Repository chores: `cargo xtask tidy` checks what the compiler cannot, `cargo xtask measure` prints figures.
+//! Repository chores: `cargo xtask tidy` checks what the compiler cannot, `cargo xtask measure` prints figures, `cargo xtask chaos`
+//! plays the farm under faults.
 //!
 //! Not built into anything that ships, and nothing of the farm is linked here.
 
+mod chaos;
 mod measure;
 mod tidy;
 
@@ -23,6 +25,8 @@ struct Arguments {
 enum Chore {
     /// Check dependency arrows, licences and files against the rules of the house.
     Tidy,
+    /// Play seeds of the farm under faults.
+    Chaos(chaos::Options),
     /// Measure the real programs: one JSON line per figure.
     #[command(subcommand)]
     Measure(measure::Subject),
@@ -40,6 +44,7 @@ fn run(chore: &Chore) -> anyhow::Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace's root")?;
     match chore {
         Chore::Tidy => run_tidy(root),
+        Chore::Chaos(options) => chaos::play(root, options),
         Chore::Measure(subject) => run_measure(root, subject),
     }
 }

@@ -90,6 +90,9 @@ pub(crate) struct Args {
     /// How long the credential of a worker on another machine holds, as in 1h or 90s; it is renewed before it ends.
     #[arg(long, env = "GREENROOM_WORKER_CREDENTIAL", value_name = "TIME")]
     pub worker_credential: Option<jiff::SignedDuration>,
+    /// Try what a wrong clock does: so many seconds ahead of the machine's.
+    #[arg(long, env = "GREENROOM_CLOCK_AHEAD", hide = true, allow_negative_numbers = true, default_value_t = 0)]
+    pub clock_ahead: i64,
     /// Stop gracefully when standard input closes: whoever started the daemon has gone.
     #[arg(long)]
     pub until_stdin_closes: bool,

@@ -45,6 +45,7 @@ pub fn run() -> ExitCode {
         return ended(cert.run());
     }
     let args = args::Args::parse();
+    clock::set_ahead(args.clock_ahead);
     logs::init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

@@ -271,17 +271,9 @@ fn check_character(name: &str, references: &[(String, Digest)]) -> Result<(), Pr
 }
 
 pub(crate) async fn put_json<T: serde::Serialize>(farm: &Farm, value: &T) -> Result<Digest, Problem> {
-    let fail = |cause: String| {
-        Problem::new(
-            ProblemKind::Unavailable,
-            "store plan",
-            "artifacts",
-            cause,
-            "check the disk that holds the artifacts",
-        )
-    };
-    let bytes = serde_json::to_vec(value).map_err(|e| fail(e.to_string()))?;
-    farm.artifacts.put_bytes(bytes.into()).await.map_err(|e| fail(e.to_string()))
+    let bytes = serde_json::to_vec(value)
+        .map_err(|e| Problem::new(ProblemKind::Internal, "store plan", "artifacts", e, "report this as a bug"))?;
+    farm.artifacts.put_bytes(bytes.into()).await.map_err(|e| e.problem())
 }
 
 fn too_large(file: &str, error: &greenroom_artifacts::ArtifactError) -> Problem {

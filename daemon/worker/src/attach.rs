@@ -6,6 +6,7 @@ use greenroom_proto::worker_v1::{
     worker_service_client::WorkerServiceClient,
 };
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
@@ -26,7 +27,8 @@ use crate::{
     inventory::Watch,
     models::Models,
     offer,
-    run::{self, Bench, Commands, Preview},
+    run::{self, Bench, Commands, Patience, Preview},
+    sim,
     task_log::{self, TaskLog},
 };
 
@@ -72,8 +74,10 @@ pub(crate) async fn work(args: Args, log: TaskLog) -> Result<(), Problem> {
     let preview = Preview::default();
     let commands = args.commands_user.clone().map(|user| Commands { user, scratch: args.commands_scratch.clone() });
     let (scratch, runtime) = (args.scratch.clone(), Handle::current());
-    let bench = Bench { models, artifacts, runtime, scratch, preview, log: log.clone(), commands, session: None };
-    let jobs = Jobs::start(bench, say.clone());
+    let (log_of_bench, patience) = (log.clone(), Patience::default());
+    let bench =
+        Bench { models, artifacts, runtime, scratch, preview, log: log_of_bench, commands, session: None, patience };
+    let jobs = Jobs::start(bench, say.clone(), args.simulate.map(Duration::from_millis));
     if let Some(watch) = own.watch {
         tokio::spawn(look(watch, say.clone()));
     }
@@ -137,14 +141,16 @@ struct Jobs {
 type Held = (String, u64, Arc<AtomicU8>);
 
 impl Jobs {
-    fn start(mut bench: Bench, say: UnboundedSender<wire::AttachRequest>) -> Self {
+    fn start(mut bench: Bench, say: UnboundedSender<wire::AttachRequest>, simulate: Option<Duration>) -> Self {
         let (assignments, queue) = std::sync::mpsc::channel::<Next>();
         let held = Arc::<Mutex<Vec<Held>>>::default();
         let running = held.clone();
         std::thread::spawn(move || {
             while let Some((assignment, stop)) = next(&mut bench, &queue) {
                 bench.log.begin(&assignment.task, assignment.epoch);
-                let outcome = perform(&mut bench, &assignment, &stop, &say);
+                bench.patience.ask(Some(wanted(&assignment, &stop, &say)));
+                let outcome = perform(&mut bench, &assignment, &stop, &say, simulate);
+                bench.patience.ask(None);
                 let outcome = outcome.map_err(sorted);
                 if let Err(error) = &outcome {
                     bench.log.add("error", &format!("{error}; {}", error.problem.remedy));
@@ -225,6 +231,7 @@ fn perform(
     assignment: &wire::Assignment,
     stop: &AtomicU8,
     say: &UnboundedSender<wire::AttachRequest>,
+    simulate: Option<Duration>,
 ) -> Result<TaskOutput, TaskError> {
     let internal = |cause: String| {
         let problem = Problem::new(ProblemKind::Internal, "run task", &assignment.task, cause, "report this as a bug");
@@ -244,14 +251,13 @@ fn perform(
         }
         let (task, message, picture) = (assignment.task.clone(), message.to_owned(), preview.take());
         tell(say, Say::Progress(wire::Progress { task, epoch: assignment.epoch, fraction, message, picture }));
-        if stop.load(Ordering::Relaxed) >= most {
-            std::ops::ControlFlow::Break(())
-        } else {
-            std::ops::ControlFlow::Continue(())
-        }
+        if stop.load(Ordering::Relaxed) >= most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     tracing::info!(task.id = assignment.task, task.kind = %kind, "task.run");
-    let run = std::panic::AssertUnwindSafe(|| run::run(bench, spec, &mut progress));
+    let run = std::panic::AssertUnwindSafe(|| match simulate {
+        None => run::run(bench, spec, &mut progress),
+        Some(takes) => sim::run(bench, &spec, (&assignment.task, assignment.epoch), takes, &mut progress),
+    });
     match std::panic::catch_unwind(run) {
         Ok(result) => result.map_err(|fault| fault.0),
         Err(panic) => {
@@ -260,6 +266,20 @@ fn perform(
             Err(internal(format!("{kind} panicked: {}", text.unwrap_or_else(|| "no message".into()))))
         }
     }
+}
+
+/// Tells that a task waits; it goes on waiting until somebody wants it stopped, or paused.
+fn wanted(
+    assignment: &wire::Assignment,
+    stop: &Arc<AtomicU8>,
+    say: &UnboundedSender<wire::AttachRequest>,
+) -> Box<dyn FnMut(&str) -> ControlFlow<()> + Send> {
+    let (task, epoch, stop, say) = (assignment.task.clone(), assignment.epoch, stop.clone(), say.clone());
+    Box::new(move |message| {
+        let (task, message) = (task.clone(), message.to_owned());
+        tell(&say, Say::Progress(wire::Progress { task, epoch, fraction: 1.0, message, picture: vec![] }));
+        if stop.load(Ordering::Relaxed) == GO_ON { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
 }
 
 /// Failing to send means that the stream has ended; the loop above sees that too.

@@ -11,6 +11,7 @@ mod models;
 mod offer;
 mod run;
 mod session;
+mod sim;
 mod task_log;
 
 use clap::Parser;
@@ -83,6 +84,9 @@ pub(crate) struct Args {
     /// Where commands get their working folders; every user must be able to make folders there.
     #[arg(long, default_value = "/tmp", value_name = "DIR")]
     pub commands_scratch: PathBuf,
+    /// Stand in for a device: every task takes so many milliseconds, and gives what is made up.
+    #[arg(long, hide = true, value_name = "MS")]
+    pub simulate: Option<u64>,
     /// Exit when standard input closes: the daemon that started this worker has gone.
     #[arg(long)]
     pub until_stdin_closes: bool,

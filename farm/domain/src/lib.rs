@@ -75,7 +75,7 @@ pub use policy::{Drained, Limit, LimitPer, Maintenance, Pace, Policy, Reservatio
 pub use priority::Priority;
 pub use problem::{Problem, ProblemKind};
 pub use project::{Project, Settings};
-pub use rehearsal::{Rehearsal, rehearse};
+pub use rehearsal::{Rehearsal, mark, rehearse};
 pub use repair::{FaceAt, FaceRepair, FigureRemoval, Mendable, RepairDefaults, RepairSpec};
 pub use role::Role;
 pub use scoring::{Copies, Scoring};

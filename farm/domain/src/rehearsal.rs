@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    CalibrationSummary, ClipOutput, CommandFile, Decision, Digest, Frames, Idr, LoraProof, ModelsUsed, Reason,
-    ReferenceQuality, Spec, TaskOutput, ValidateSpec, Verdict,
+    CalibrationSummary, ClipOutput, CommandFile, Decision, Digest, Frames, Idr, LeaseEpoch, LoraProof, ModelsUsed,
+    Reason, ReferenceQuality, Spec, TaskOutput, ValidateSpec, Verdict,
 };
 
 /// An output, and the artifacts that it names.
@@ -17,6 +17,12 @@ pub struct Rehearsal {
     pub output: TaskOutput,
     /// Bytes that must be in the artifact store before it is told.
     pub artifacts: Vec<Vec<u8>>,
+}
+
+/// What an attempt's artifacts hold.
+#[must_use]
+pub fn mark(task: &str, epoch: LeaseEpoch) -> String {
+    format!("{task} epoch {}", epoch.0)
 }
 
 /// Makes up what a task gives, from its spec and the attempt's mark alone. Six takes of ten are accepted. None for what no worker

@@ -1,16 +1,15 @@
 //! What must be true whatever went wrong.
 
-use greenroom_domain::{EventBody, EventSeq, Job, JobState, Task, TaskId, TaskState, rehearse};
+use greenroom_domain::{Event, EventSeq, Job, JobState, Task, TaskKind, TaskState, mark, rehearse};
 use greenroom_schedule::{Entry, Stand, why};
-use greenroom_store::{EventScope, Store};
+use greenroom_store::{EventScope, Store, StoreError, history_faults};
 use std::{
-    collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::time::sleep;
 
-use super::{worker::mark, world::World};
+use super::world::World;
 
 /// Now and then compares the book with the ledger, while everything goes on.
 pub(super) async fn watch(world: Arc<World>) {
@@ -80,9 +79,9 @@ pub(super) async fn end(world: &World) {
             let tasks = ledger.tasks(job.id).await?;
             all.push((job, tasks));
         }
-        Ok::<_, greenroom_store::StoreError>((all, log(&*ledger).await?, ledger.leased_tasks().await?))
+        Ok::<_, StoreError>((all, log(&*ledger).await?, ledger.leased_tasks().await?, history_faults(&*ledger).await?))
     });
-    let (jobs, events, leased) = match read.await {
+    let (jobs, events, leased, faults) = match read.await {
         Ok(read) => read,
         Err(error) => return world.broken(format!("the ledger is not whole: {error}")),
     };
@@ -94,11 +93,13 @@ pub(super) async fn end(world: &World) {
             world.broken(format!("{id} was acknowledged and is lost"));
         }
     }
-    let told = told(world, &events);
+    for fault in faults {
+        world.broken(fault);
+    }
     for (job, tasks) in &jobs {
         look_at_job(world, job, tasks);
         for task in tasks {
-            look_at_task(world, task, &told).await;
+            look_at_task(world, task).await;
         }
     }
     for event in &events {
@@ -106,30 +107,8 @@ pub(super) async fn end(world: &World) {
     }
 }
 
-async fn log(ledger: &dyn Store) -> greenroom_store::Result<Vec<greenroom_domain::Event>> {
+async fn log(ledger: &dyn Store) -> greenroom_store::Result<Vec<Event>> {
     ledger.events(EventSeq(0), EventScope::All, usize::MAX >> 1).await
-}
-
-/// What the event log tells of each task, in its order; and of each job that it ended once at most.
-fn told(world: &World, events: &[greenroom_domain::Event]) -> BTreeMap<TaskId, Vec<String>> {
-    let mut told = BTreeMap::<_, Vec<String>>::new();
-    let mut ends = BTreeMap::new();
-    for (at, event) in events.iter().enumerate() {
-        if event.seq.0 != at as u64 + 1 {
-            world.broken(format!("event {} stands at place {}", event.seq.0, at + 1));
-        }
-        match &event.body {
-            EventBody::TaskChanged { task, state, .. } => told.entry(*task).or_default().push(state.clone()),
-            EventBody::JobChanged { state } if state.is_final() => *ends.entry(event.job).or_insert(0) += 1,
-            _ => {}
-        }
-    }
-    for (job, ends) in ends {
-        if ends != 1 {
-            world.broken(format!("{job:?} ended {ends} times"));
-        }
-    }
-    told
 }
 
 fn look_at_job(world: &World, job: &Job, tasks: &[Task]) {
@@ -141,8 +120,6 @@ fn look_at_job(world: &World, job: &Job, tasks: &[Task]) {
     let open: Vec<_> = open.collect();
     if !job.state.is_final() {
         world.broken(format!("{} ({}) never ended: {}", job.id, job.title, open.join(", ")));
-    } else if !open.is_empty() {
-        world.broken(format!("{} is {}, and of it is open: {}", job.id, job.state.name(), open.join(", ")));
     }
     if let JobState::Failed { problem, .. } = &job.state
         && !tasks.iter().any(|task| matches!(task.state, TaskState::Failed { .. }))
@@ -151,30 +128,18 @@ fn look_at_job(world: &World, job: &Job, tasks: &[Task]) {
     }
 }
 
-async fn look_at_task(world: &World, task: &Task, told: &BTreeMap<TaskId, Vec<String>>) {
+async fn look_at_task(world: &World, task: &Task) {
     let id = task.id;
-    let states = told.get(&id).map_or(&[][..], Vec::as_slice);
-    let is_final = |state: &&String| matches!(state.as_str(), "done" | "failed" | "cancelled");
-    if states.last().map(String::as_str) != Some(task.state.name()) {
-        world.broken(format!("{id} is {}, and its events are {states:?}", task.state.name()));
-    }
-    if states.iter().filter(is_final).count() > 1 {
-        world.broken(format!("{id} was published more than once: {states:?}"));
-    }
-    let leases = states.iter().filter(|state| *state == "leased").count() as u64;
-    if leases != task.epoch.0 {
-        world.broken(format!("{id} is at epoch {}, and {leases} leases were told", task.epoch.0));
-    }
     let disturbed = world.disturbed(id);
     if task.failures as usize > disturbed {
         let failures = task.failures;
         world.broken(format!("{id} was blamed {failures} times, and only {disturbed} of its leases were disturbed"));
     }
     let TaskState::Done { output, reused: false, .. } = &task.state else { return };
-    if task.kind == greenroom_domain::TaskKind::Breakdown {
+    if task.kind == TaskKind::Breakdown {
         return;
     }
-    let made = task.spec.as_ref().and_then(|spec| rehearse(spec, &mark(id, task.epoch)));
+    let made = task.spec.as_ref().and_then(|spec| rehearse(spec, &mark(&id.to_string(), task.epoch)));
     if made.is_none_or(|made| made.output != *output) {
         world.broken(format!("{id} has an output that its lease {} did not make", task.epoch.0));
     }

@@ -4,7 +4,7 @@ mod reads;
 
 use async_trait::async_trait;
 use greenroom_artifacts::ArtifactStore;
-use greenroom_domain::{Event, EventBody, Problem, ProblemKind};
+use greenroom_domain::{Digest, Event, EventBody, Job, Problem, ProblemKind};
 use greenroom_store::{Batch, Change, Result, Store, StoreError};
 use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -162,12 +162,10 @@ pub(super) fn refusal(step: &'static str, full: bool) -> StoreError {
 }
 
 /// A ledger that acknowledges jobs and forgets them.
-fn without_jobs(mut batch: Batch) -> Batch {
-    if batch.changes.iter().any(|change| matches!(change, Change::InsertJob(job) if job.id.to_string().ends_with('7')))
-    {
-        batch = Batch::new();
-    }
-    batch
+fn without_jobs(batch: Batch) -> Batch {
+    let unlucky = |job: &Job| Digest::of(job.id.to_string().as_bytes()).as_bytes()[0] < 32;
+    let lost = batch.changes.iter().any(|change| matches!(change, Change::InsertJob(job) if unlucky(job)));
+    if lost { Batch::new() } else { batch }
 }
 
 /// A ledger that writes down twice that a task is done.

@@ -1,6 +1,6 @@
 //! A worker without a device: it attaches, takes its time over what it is given, and publishes what it made up.
 
-use greenroom_domain::{DeviceKind, LeaseEpoch, Offer, Problem, ProblemKind, Spec, TaskError, TaskId, rehearse};
+use greenroom_domain::{DeviceKind, LeaseEpoch, Offer, Problem, ProblemKind, Spec, TaskError, TaskId, mark, rehearse};
 use greenroom_proto::worker_v1::{
     Assignment, AttachRequest, Cancel, Heartbeat, Hello, Outcome, Progress, attach_request::Message as Say,
     attach_response::Message as Told, outcome::Result as Ended,
@@ -30,11 +30,6 @@ struct Process {
     say: Mutex<Option<UnboundedSender<AttachRequest>>>,
     running: Mutex<BTreeMap<(TaskId, LeaseEpoch), CancellationToken>>,
     chance: Mutex<Chance>,
-}
-
-/// What an attempt's outputs hold: whoever finds them knows which one it was.
-pub(super) fn mark(task: TaskId, epoch: LeaseEpoch) -> String {
-    format!("{task} epoch {}", epoch.0)
 }
 
 /// Lives, dies, and comes back, until the simulation ends.
@@ -173,7 +168,7 @@ impl Process {
             self.world.blame_may_follow(&[lease].into());
             return Some(error("it went wrong by chance"));
         }
-        let Some(made) = rehearse(&spec, &mark(lease.0, lease.1)) else {
+        let Some(made) = rehearse(&spec, &mark(&given.task, lease.1)) else {
             self.world.broken(format!("{} is nothing that a worker does", given.task));
             return None;
         };

@@ -54,13 +54,15 @@ mod tests {
     };
     use greenroom_domain::{Offer, Policy, Task, WorkerId};
 
-    const WORKER: WorkerId = WorkerId::new(NOW, [1; 10]);
+    fn worker() -> WorkerId {
+        WorkerId::new(NOW, [1; 10])
+    }
 
     fn book(story: &Story) -> Book {
         let mut book = Book::new(Policy::default());
         book.put_job(&story.job, NOW);
         story.tasks.iter().for_each(|task| book.put_task(&Entry::from(task), NOW));
-        book.attach(WORKER, Offer::default(), NOW);
+        book.attach(worker(), Offer::default(), NOW);
         book
     }
 
@@ -72,7 +74,7 @@ mod tests {
     fn a_lease_that_the_book_did_not_hear_of_goes_back_without_blame() {
         let mut story = Story::begin(1);
         let mut book = book(&story);
-        story.tasks[1] = story.tasks[1].clone().lease(WORKER, NOW).unwrap();
+        story.tasks[1] = story.tasks[1].clone().lease(worker(), NOW).unwrap();
         book.reconcile(&[story.job.clone()], &entries(&story.tasks), NOW);
         assert_eq!(book.running(), 1);
         assert_eq!(plan(&book, NOW)[0], Action::Requeue { task: story.tasks[1].id, blame: false });
@@ -83,7 +85,7 @@ mod tests {
     fn what_has_ended_in_the_ledger_is_gone_and_what_runs_runs_on() {
         let mut story = Story::begin(2);
         let mut book = book(&story);
-        story.tasks[1] = story.tasks[1].clone().lease(WORKER, NOW).unwrap();
+        story.tasks[1] = story.tasks[1].clone().lease(worker(), NOW).unwrap();
         book.put_task(&Entry::from(&story.tasks[1]), NOW);
         book.reconcile(&[story.job.clone()], &entries(&story.tasks), NOW);
         assert!(!plan(&book, NOW).iter().any(|action| matches!(action, Action::Requeue { .. })));
