@@ -27,7 +27,7 @@ use crate::{
     inventory::Watch,
     models::Models,
     offer,
-    run::{self, Bench, Commands, Patience, Preview},
+    run::{self, Ask, Bench, Commands, Patience, Preview},
     sim,
     task_log::{self, TaskLog},
 };
@@ -269,11 +269,7 @@ fn perform(
 }
 
 /// Tells that a task waits; it goes on waiting until somebody wants it stopped, or paused.
-fn wanted(
-    assignment: &wire::Assignment,
-    stop: &Arc<AtomicU8>,
-    say: &UnboundedSender<wire::AttachRequest>,
-) -> Box<dyn FnMut(&str) -> ControlFlow<()> + Send> {
+fn wanted(assignment: &wire::Assignment, stop: &Arc<AtomicU8>, say: &UnboundedSender<wire::AttachRequest>) -> Ask {
     let (task, epoch, stop, say) = (assignment.task.clone(), assignment.epoch, stop.clone(), say.clone());
     Box::new(move |message| {
         let (task, message) = (task.clone(), message.to_owned());

@@ -82,7 +82,7 @@ pub(super) async fn connect(
         },
     };
     let (world, of) = (world.clone(), link.clone());
-    world.clone().linked(link.clone());
+    world.linked(link.clone());
     tokio::spawn(async move {
         let mut outgoing = outgoing;
         loop {

@@ -15,7 +15,7 @@ use crate::fault::Fault;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Told that a task waits, and for what; answers whether it is to go on.
-type Ask = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
+pub(crate) type Ask = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
 
 /// Whom a task that waits asks whether anybody still wants it. Where there is nobody to ask, nothing is waited for.
 #[derive(Clone, Default)]
