@@ -77,7 +77,7 @@ pub(crate) async fn work(args: Args, log: TaskLog) -> Result<(), Problem> {
     let (log_of_bench, patience) = (log.clone(), Patience::default());
     let bench =
         Bench { models, artifacts, runtime, scratch, preview, log: log_of_bench, commands, session: None, patience };
-    let jobs = Jobs::start(bench, say.clone(), args.simulate.map(Duration::from_millis));
+    let jobs = Jobs::start(bench, say.clone(), args.rehearse.map(Duration::from_millis));
     if let Some(watch) = own.watch {
         tokio::spawn(look(watch, say.clone()));
     }
@@ -141,7 +141,7 @@ struct Jobs {
 type Held = (String, u64, Arc<AtomicU8>);
 
 impl Jobs {
-    fn start(mut bench: Bench, say: UnboundedSender<wire::AttachRequest>, simulate: Option<Duration>) -> Self {
+    fn start(mut bench: Bench, say: UnboundedSender<wire::AttachRequest>, rehearse: Option<Duration>) -> Self {
         let (assignments, queue) = std::sync::mpsc::channel::<Next>();
         let held = Arc::<Mutex<Vec<Held>>>::default();
         let running = held.clone();
@@ -149,7 +149,7 @@ impl Jobs {
             while let Some((assignment, stop)) = next(&mut bench, &queue) {
                 bench.log.begin(&assignment.task, assignment.epoch);
                 bench.patience.ask(Some(wanted(&assignment, &stop, &say)));
-                let outcome = perform(&mut bench, &assignment, &stop, &say, simulate);
+                let outcome = perform(&mut bench, &assignment, &stop, &say, rehearse);
                 bench.patience.ask(None);
                 let outcome = outcome.map_err(sorted);
                 if let Err(error) = &outcome {
@@ -231,7 +231,7 @@ fn perform(
     assignment: &wire::Assignment,
     stop: &AtomicU8,
     say: &UnboundedSender<wire::AttachRequest>,
-    simulate: Option<Duration>,
+    rehearse: Option<Duration>,
 ) -> Result<TaskOutput, TaskError> {
     let internal = |cause: String| {
         let problem = Problem::new(ProblemKind::Internal, "run task", &assignment.task, cause, "report this as a bug");
@@ -254,7 +254,7 @@ fn perform(
         if stop.load(Ordering::Relaxed) >= most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     tracing::info!(task.id = assignment.task, task.kind = %kind, "task.run");
-    let run = std::panic::AssertUnwindSafe(|| match simulate {
+    let run = std::panic::AssertUnwindSafe(|| match rehearse {
         None => run::run(bench, spec, &mut progress),
         Some(takes) => sim::run(bench, &spec, (&assignment.task, assignment.epoch), takes, &mut progress),
     });

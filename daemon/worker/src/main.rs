@@ -86,7 +86,7 @@ pub(crate) struct Args {
     pub commands_scratch: PathBuf,
     /// Stand in for a device: every task takes so many milliseconds, and gives what is made up.
     #[arg(long, hide = true, value_name = "MS")]
-    pub simulate: Option<u64>,
+    pub rehearse: Option<u64>,
     /// Exit when standard input closes: the daemon that started this worker has gone.
     #[arg(long)]
     pub until_stdin_closes: bool,

@@ -69,7 +69,7 @@ async fn keep(number: usize, url: String, state: PathBuf, takes: Duration, pid: 
         command.arg("--token-file").arg(state.join("worker.token"));
         command.arg("--artifacts").arg(state.join("artifacts"));
         command.arg("--scratch").arg(scratch.path()).arg("--pack").arg(&programs.pack);
-        command.args(["--simulate", &takes.as_millis().to_string()]);
+        command.args(["--rehearse", &takes.as_millis().to_string()]);
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         *pid.lock().unwrap_or_else(PoisonError::into_inner) = child.id();

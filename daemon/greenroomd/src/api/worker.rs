@@ -140,13 +140,7 @@ impl Api {
     }
 }
 
-async fn listen(
-    farm: Arc<Farm>,
-    id: WorkerId,
-    mut inbox: impl Inbox,
-    ended: CancellationToken,
-    life: Option<Life>,
-) {
+async fn listen(farm: Arc<Farm>, id: WorkerId, mut inbox: impl Inbox, ended: CancellationToken, life: Option<Life>) {
     loop {
         let next = tokio::select! {
             biased;

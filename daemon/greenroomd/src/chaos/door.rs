@@ -7,6 +7,7 @@ use greenroom_artifacts::ArtifactStore;
 use greenroom_domain::{Digest, Event, EventBody, Job, Problem, ProblemKind};
 use greenroom_store::{Batch, Change, Result, Store, StoreError};
 use std::{
+    path::Path,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -145,6 +146,11 @@ impl Store for Door {
 
     async fn integrity_check(&self) -> Result<()> {
         self.read(|store| async move { store.integrity_check().await }).await
+    }
+
+    async fn copy_to(&self, file: &Path) -> Result<()> {
+        let file = file.to_owned();
+        self.read(|store| async move { store.copy_to(&file).await }).await
     }
 
     async fn scrub(&self) -> Result<()> {

@@ -17,11 +17,11 @@ mod tests;
 mod worker;
 mod world;
 
+use clap::Parser as _;
 use greenroom_artifacts::ArtifactStore;
 use greenroom_domain::{Digest, Pack, Problem, Seed};
 use greenroom_store::MemoryStore;
 use greenroom_store_sqlite::SqliteStore;
-use clap::Parser as _;
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
@@ -63,7 +63,13 @@ impl Site {
     pub fn open(folder: &Path, pack: &Path) -> Result<Self, Problem> {
         let fail =
             |e: std::io::Error| Problem::invalid("open site", folder.display().to_string(), e, "choose another folder");
-        let line = [OsStr::new("greenroomd"), OsStr::new("--state"), folder.as_os_str(), OsStr::new("--pack"), pack.as_os_str()];
+        let line = [
+            OsStr::new("greenroomd"),
+            OsStr::new("--state"),
+            folder.as_os_str(),
+            OsStr::new("--pack"),
+            pack.as_os_str(),
+        ];
         let mut config = Config::resolve(Args::parse_from(line), Path::new("greenroomd"))?;
         config.commands = Commands { enabled: true, user: "nobody".into(), ..Commands::default() };
         let pack = packs::open(pack)?;

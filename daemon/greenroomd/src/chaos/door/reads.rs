@@ -6,8 +6,8 @@ use greenroom_domain::{
     TaskId, TaskOutput, Token, TokenId, User, UserId,
 };
 use greenroom_store::{
-    AuditStore, CharacterStore, DeedFilter, EventScope, EventStore, ForgottenStore, JobStore, Mention, PolicyStore,
-    ProjectStore, Result, TaskStore, TokenStore, UserStore,
+    AuditStore, BookmarkStore, CharacterStore, DeedFilter, EventScope, EventStore, ForgottenStore, JobStore, Mention,
+    PolicyStore, ProjectStore, Result, TaskStore, TokenStore, UserStore,
 };
 use std::collections::BTreeSet;
 
@@ -67,6 +67,9 @@ reads! {
     }
     PolicyStore {
         fn policy() -> Option<Policy>;
+    }
+    BookmarkStore {
+        by bookmark(&name: str) -> Option<EventSeq>;
     }
     UserStore {
         fn user(id: UserId) -> Option<User>;
