@@ -13,6 +13,7 @@ mod commands;
 mod consent;
 mod crashes;
 mod devices;
+mod disks;
 mod filming;
 mod identity;
 mod leaders;
