@@ -27,7 +27,7 @@ use crate::{
     inventory::Watch,
     models::Models,
     offer,
-    run::{self, Ask, Bench, Commands, Patience, Preview},
+    run::{self, Bench, Commands, Patience, Preview},
     sim,
     task_log::{self, TaskLog},
 };
@@ -148,9 +148,9 @@ impl Jobs {
         std::thread::spawn(move || {
             while let Some((assignment, stop)) = next(&mut bench, &queue) {
                 bench.log.begin(&assignment.task, assignment.epoch);
-                bench.patience.ask(Some(wanted(&assignment, &stop, &say)));
+                bench.patience.ask(wanted(&assignment, &stop, &say));
                 let outcome = perform(&mut bench, &assignment, &stop, &say, rehearse);
-                bench.patience.ask(None);
+                bench.patience.over();
                 let outcome = outcome.map_err(sorted);
                 if let Err(error) = &outcome {
                     bench.log.add("error", &format!("{error}; {}", error.problem.remedy));
@@ -269,13 +269,17 @@ fn perform(
 }
 
 /// Tells that a task waits; it goes on waiting until somebody wants it stopped, or paused.
-fn wanted(assignment: &wire::Assignment, stop: &Arc<AtomicU8>, say: &UnboundedSender<wire::AttachRequest>) -> Ask {
+fn wanted(
+    assignment: &wire::Assignment,
+    stop: &Arc<AtomicU8>,
+    say: &UnboundedSender<wire::AttachRequest>,
+) -> impl FnMut(&str) -> ControlFlow<()> + Send + use<> {
     let (task, epoch, stop, say) = (assignment.task.clone(), assignment.epoch, stop.clone(), say.clone());
-    Box::new(move |message| {
+    move |message: &str| {
         let (task, message) = (task.clone(), message.to_owned());
         tell(&say, Say::Progress(wire::Progress { task, epoch, fraction: 1.0, message, picture: vec![] }));
         if stop.load(Ordering::Relaxed) == GO_ON { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })
+    }
 }
 
 /// Failing to send means that the stream has ended; the loop above sees that too.

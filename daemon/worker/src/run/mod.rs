@@ -33,7 +33,7 @@ use tokio::runtime::Handle;
 
 use crate::{fault::Fault, models::Models, session::Session, task_log::TaskLog};
 
-pub(crate) use room::{Ask, Patience};
+pub(crate) use room::Patience;
 
 /// What tasks work with. One task at a time uses it.
 pub(crate) struct Bench {

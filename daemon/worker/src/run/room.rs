@@ -15,7 +15,7 @@ use crate::fault::Fault;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Told that a task waits, and for what; answers whether it is to go on.
-pub(crate) type Ask = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
+type Ask = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
 
 /// Whom a task that waits asks whether anybody still wants it. Where there is nobody to ask, nothing is waited for.
 #[derive(Clone, Default)]
@@ -23,8 +23,13 @@ pub(crate) struct Patience(Arc<Mutex<Option<Ask>>>);
 
 impl Patience {
     /// This one is asked from now on.
-    pub(crate) fn ask(&self, ask: Option<Ask>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ask;
+    pub(crate) fn ask(&self, ask: impl FnMut(&str) -> ControlFlow<()> + Send + 'static) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(ask));
+    }
+
+    /// Nobody is there to be asked.
+    pub(crate) fn over(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn is_wanted(&self) -> Option<ControlFlow<()>> {
