@@ -2,7 +2,7 @@
 //! runtime's. What a seed does it does again, to the byte.
 //!
 //! A seed decides who pushes what, how long everything takes, and what goes wrong when: [`Kind`] lists it. When all has happened
-//! and all work has ended, [`audit`] looks at what is left. A fault that was planned and did not happen fails the seed as well.
+//! and all work has ended, an audit looks at what is left. A fault that was planned and did not happen fails the seed as well.
 
 mod audit;
 mod chance;
