@@ -7,6 +7,7 @@
 #   setup.sh test-full    the same, and what the recipe trains with (torch: gigabytes)
 #   setup.sh openvino     ONNX Runtime with OpenVINO's kernels beside the other one: faces in half the time
 #   setup.sh measure      the same, and python insightface, beside which `cargo xtask measure identity` measures
+#   setup.sh measure-dispatch   Redis, RQ and Celery, beside which `measure dispatch --peers` measures (no server is left running)
 #   setup.sh measure-diffusion  python diffusers and peft (gigabytes), beside which `measure diffusion` and `measure lora` do
 #
 # Quick and silent where nothing is missing. Outside the system's package manager and rustup, everything goes below
@@ -43,11 +44,17 @@ main() {
       [ "$1" != measure ] || peer_python measure-venv identity --no-deps
       return 0
       ;;
+    measure-dispatch)
+      packages=(redis-server)
+      system_packages
+      peer_python measure-dispatch-venv dispatch
+      return 0
+      ;;
     measure-diffusion)
       peer_python measure-diffusion-venv diffusion
       return 0
       ;;
-    *) fail "say what to set up: $0 demo, test, test-full, openvino, measure or measure-diffusion." ;;
+    *) fail "say what to set up: $0 demo, test, test-full, openvino, measure, measure-dispatch or measure-diffusion." ;;
   esac
   system_packages
   rust

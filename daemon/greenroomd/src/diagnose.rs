@@ -1,7 +1,7 @@
 //! Looks at every part of the farm and says what is well, what is not, and what to do about it.
 
 use greenroom_artifacts::Place;
-use greenroom_domain::{Problem, ProblemKind};
+use greenroom_domain::{EventSeq, Problem, ProblemKind};
 use greenroom_schedule::{NodeView, Reason, nodes, queue};
 use greenroom_store::{Audited, verify_audit};
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -283,7 +283,8 @@ fn workers(farm: &Farm) -> Vec<Finding> {
         vec![Finding::fail(PART, "none is attached, so nothing runs", remedy)]
     } else {
         let machines = nodes.iter().filter(|node| !node.workers.is_empty()).count();
-        vec![Finding::ok(PART, format!("{devices} on {machines} machines"))]
+        let machines = if machines == 1 { "one machine".to_owned() } else { format!("{machines} machines") };
+        vec![Finding::ok(PART, format!("{devices} on {machines}"))]
     };
     findings.extend(nodes.iter().filter_map(node));
     findings
@@ -340,6 +341,7 @@ fn backups(farm: &Farm) -> Finding {
     let remedy = "take one with `greenroom backup`, or set [backup] every";
     match backup::list(&farm.config).map(|copies| copies.into_iter().next()) {
         Err(error) => Finding::fail(PART, error.to_string(), "make [backup] folder readable"),
+        Ok(None) if *farm.committed.borrow() == EventSeq(0) => Finding::ok(PART, "there is nothing to copy yet"),
         Ok(None) => Finding::warn(PART, "there is no copy of the ledger", remedy),
         Ok(Some(newest)) => {
             let told = format!("the newest is {}", newest.path.display());
