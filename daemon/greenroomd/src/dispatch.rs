@@ -177,7 +177,7 @@ async fn lease(farm: &Farm, leases: Vec<(TaskId, WorkerId)>, compared: &BTreeSet
         tracing::info!(task.id = %task.id, task.kind = %task.kind, worker.id = %lease.worker, "task.lease");
         match farm.workers.start(lease.worker, running) {
             Some(outbox) if outbox.send(Ok(wire::AttachResponse { message: Some(message) })).await.is_ok() => {}
-            // It has gone in this moment, before it heard of it.
+            // It goes, or has gone in this moment, before it heard of it.
             _ => {
                 farm.book().undelivered(task.id, task.epoch);
                 farm.work.notify_one();

@@ -1,6 +1,6 @@
 //! Workers that are attached, as the daemon knows them. In memory only: the ledger knows leases, not processes.
 
-use greenroom_domain::{JobId, LeaseEpoch, TaskId, WorkerId};
+use greenroom_domain::{JobId, LeaseEpoch, TaskId, TokenId, WorkerId};
 use greenroom_proto::worker_v1 as wire;
 use std::{
     collections::BTreeMap,
@@ -20,6 +20,10 @@ pub(crate) struct Attached {
     pub outbox: Outbox,
     /// What it was given and has not answered yet.
     pub running: Vec<Running>,
+    /// The join token by which it became one of the farm's, where it did.
+    pub joined: Option<TokenId>,
+    /// It goes once it has answered for that.
+    pub leaving: bool,
 }
 
 /// A task that a worker runs.
@@ -54,7 +58,7 @@ impl Workers {
     /// It was given a task. Answers the stream to send it on; none if it has gone meanwhile.
     pub(crate) fn start(&self, id: WorkerId, running: Running) -> Option<Outbox> {
         let mut attached = self.lock();
-        let worker = attached.get_mut(&id)?;
+        let worker = attached.get_mut(&id).filter(|worker| !worker.leaving)?;
         worker.running.push(running);
         Some(worker.outbox.clone())
     }
@@ -70,6 +74,20 @@ impl Workers {
     pub(crate) fn running(&self, id: WorkerId, task: TaskId, epoch: LeaseEpoch) -> Option<Running> {
         let attached = self.lock();
         attached.get(&id)?.running.iter().find(|r| r.task == task && r.epoch == epoch).copied()
+    }
+
+    /// It goes.
+    pub(crate) fn leaves(&self, id: WorkerId) {
+        if let Some(worker) = self.lock().get_mut(&id) {
+            worker.leaving = true;
+        }
+    }
+
+    /// The stream of a worker that goes and has answered for everything.
+    pub(crate) fn done(&self, id: WorkerId) -> Option<Outbox> {
+        let attached = self.lock();
+        let worker = attached.get(&id).filter(|worker| worker.leaving && worker.running.is_empty())?;
+        Some(worker.outbox.clone())
     }
 
     /// What a worker runs.

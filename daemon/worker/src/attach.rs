@@ -9,7 +9,7 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
     time::Duration,
@@ -17,7 +17,12 @@ use std::{
 use tokio::{
     io::AsyncReadExt as _,
     runtime::Handle,
-    sync::mpsc::{self, UnboundedSender},
+    signal::unix::{SignalKind, signal},
+    sync::{
+        mpsc::{self, UnboundedSender},
+        watch,
+    },
+    time::Instant,
 };
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -34,6 +39,8 @@ use crate::{
 
 /// The device is looked at this often.
 const LOOKING: Duration = Duration::from_secs(5);
+/// Longer than any worker rests.
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 /// A session of commands waits so long for the next task of its step.
 const WARM: Duration = Duration::from_secs(5);
 
@@ -84,8 +91,24 @@ pub(crate) async fn work(args: Args, log: TaskLog) -> Result<(), Problem> {
 
     let mut heartbeat = tokio::time::interval(Duration::from_secs(2));
     let mut logged = tokio::time::interval(task_log::SENT_EVERY);
+    let mut told_to = signal(SignalKind::terminate()).map_err(|e| away(e.to_string()))?;
+    let (mut busy, mut rests_since, mut leaving) = (jobs.busy.subscribe(), Instant::now(), false);
     loop {
+        let rest = args.idle.map_or(Duration::MAX, Duration::from_secs);
+        let rests = !*busy.borrow_and_update() && !leaving && args.idle.is_some();
         tokio::select! {
+            _ = told_to.recv() => {
+                tracing::info!("worker.leave: it was told to; what it has goes back to the queue");
+                jobs.give_back();
+                tell(&say, Say::Leaving(wire::Leaving {}));
+                leaving = true;
+            }
+            _ = busy.changed() => rests_since = Instant::now(),
+            () = tokio::time::sleep_until(rests_since + rest.min(YEAR)), if rests => {
+                tracing::info!("worker.leave: nothing to do for {} s", rest.as_secs());
+                tell(&say, Say::Leaving(wire::Leaving {}));
+                leaving = true;
+            }
             _ = heartbeat.tick() => tell(&say, Say::Heartbeat(wire::Heartbeat {})),
             _ = logged.tick() => tell_log(&say, log.take()),
             () = stdin_closed(), if args.until_stdin_closes => return Ok(()),
@@ -135,6 +158,10 @@ const STOP_TASK: u8 = 2;
 struct Jobs {
     assignments: std::sync::mpsc::Sender<Next>,
     held: Arc<Mutex<Vec<Held>>>,
+    /// Whether it has one.
+    busy: watch::Sender<bool>,
+    /// What it has is given back, and what still comes too.
+    leaving: Arc<AtomicBool>,
 }
 
 /// A task under its lease, and what is asked of it.
@@ -144,7 +171,8 @@ impl Jobs {
     fn start(mut bench: Bench, say: UnboundedSender<wire::AttachRequest>, rehearse: Option<Duration>) -> Self {
         let (assignments, queue) = std::sync::mpsc::channel::<Next>();
         let held = Arc::<Mutex<Vec<Held>>>::default();
-        let running = held.clone();
+        let (busy, leaving) = (watch::Sender::new(false), Arc::new(AtomicBool::new(false)));
+        let (running, rests, leaves) = (held.clone(), busy.clone(), leaving.clone());
         std::thread::spawn(move || {
             while let Some((assignment, stop)) = next(&mut bench, &queue) {
                 bench.log.begin(&assignment.task, assignment.epoch);
@@ -157,7 +185,7 @@ impl Jobs {
                 }
                 tell_log(&say, bench.log.end());
                 let out_of_memory = matches!(&outcome, Err(error) if error.problem.kind == ProblemKind::OutOfMemory);
-                let paused = stop.load(Ordering::Relaxed) == PAUSE_TASK;
+                let paused = stop.load(Ordering::Relaxed) == PAUSE_TASK || leaves.load(Ordering::Relaxed);
                 let result = match outcome {
                     Ok(output) => Ended::Output(serde_json::to_vec(&output).unwrap_or_default()),
                     Err(error) if paused && error == Fault::cancelled().0 => Ended::Paused(wire::Paused {}),
@@ -167,16 +195,27 @@ impl Jobs {
                 let warm = bench.models.warm();
                 lock(&running).retain(|(of, under, _)| (of, *under) != (&task, epoch));
                 tell(&say, Say::Outcome(wire::Outcome { task, epoch, result: Some(result), warm, out_of_memory }));
+                rests.send_replace(!lock(&running).is_empty());
             }
         });
-        Self { assignments, held }
+        Self { assignments, held, busy, leaving }
     }
 
     fn run(&self, assignment: wire::Assignment) {
-        let stop = Arc::new(AtomicU8::new(GO_ON));
+        let goes = self.leaving.load(Ordering::Relaxed);
+        let stop = Arc::new(AtomicU8::new(if goes { STOP_TASK } else { GO_ON }));
+        self.busy.send_replace(true);
         lock(&self.held).push((assignment.task.clone(), assignment.epoch, stop.clone()));
         // The thread ends with the process only.
         let _ = self.assignments.send((assignment, stop));
+    }
+
+    /// Stops what it has at the next chance; it goes back to the queue, for somebody else to do.
+    fn give_back(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        for (_, _, stop) in lock(&self.held).iter() {
+            stop.fetch_max(STOP_TASK, Ordering::Relaxed);
+        }
     }
 
     /// Asks a task to stop or to pause; false where there is no such task.

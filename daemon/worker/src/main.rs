@@ -84,6 +84,9 @@ pub(crate) struct Args {
     /// Where commands get their working folders; every user must be able to make folders there.
     #[arg(long, default_value = "/tmp", value_name = "DIR")]
     pub commands_scratch: PathBuf,
+    /// Go after so many seconds without a task. A worker that gets SIGTERM goes too, and gives back what it has.
+    #[arg(long, value_name = "SECONDS")]
+    pub idle: Option<u64>,
     /// Stand in for a device: every task takes so many milliseconds, and gives what is made up.
     #[arg(long, hide = true, value_name = "MS")]
     pub rehearse: Option<u64>,

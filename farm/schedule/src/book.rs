@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     Entry, Stand,
     entry::{can_pause, is_learning},
+    plan::Order,
 };
 use floor::{Floor, Room};
 use table::Table;
@@ -321,6 +322,14 @@ impl Book {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.ready.len()
+    }
+
+    /// Tasks that could start now if there were workers enough: no delay, pause, quota or limit keeps them.
+    #[must_use]
+    pub fn wanting(&self, now: Timestamp) -> usize {
+        let order = Order::of(self, now);
+        let open = self.lanes.iter().filter(|(lane, _)| order.leave(**lane).is_ok());
+        open.map(|(_, lane)| lane.tickets.len()).sum()
     }
 
     /// Tasks that run.

@@ -1,7 +1,7 @@
 //! The workers' side of the wire: one stream each, for the worker's whole life.
 
 use greenroom_domain::{
-    Job, JobId, LeaseEpoch, Offer, Problem, ProblemKind, TaskError, TaskId, TaskOutput, TokenId, WorkerId,
+    Holder, Job, JobId, LeaseEpoch, Offer, Problem, ProblemKind, TaskError, TaskId, TaskOutput, TokenId, WorkerId,
 };
 use greenroom_proto::worker_v1::{
     self as wire, attach_request::Message, outcome::Result as Outcome, worker_service_server::WorkerService,
@@ -78,7 +78,9 @@ impl Api {
         tracing::info!(worker.id = %id, worker.node = node, worker.pid = hello.pid, worker.device = hello.device, "worker.attach");
         let offer = offer(&hello)?;
         let words = outbox.clone();
-        self.0.workers.attach(id, Attached { device: hello.device, outbox, running: vec![] });
+        let by = joined.as_ref().map(|joined| joined.by);
+        let attached = Attached { device: hello.device, outbox, running: vec![], joined: by, leaving: false };
+        self.0.workers.attach(id, attached);
         self.0.book().attach(id, offer, self.0.time.now());
         self.0.work.notify_one();
         let ended = CancellationToken::new();
@@ -98,6 +100,8 @@ impl Api {
 struct Joined {
     credential: TokenId,
     node: String,
+    /// The join token that it used.
+    by: TokenId,
     /// Cancelled when the credential is revoked, or shown by another worker.
     away: CancellationToken,
     /// When the credential is renewed next.
@@ -108,6 +112,7 @@ impl Api {
     /// The worker's credential, if it has joined. From here on it can be sent away.
     async fn joined(&self) -> Result<Option<Joined>, Status> {
         let Some(Caller::Joined(token, node)) = access::caller() else { return Ok(None) };
+        let Holder::Worker { joined: by, .. } = token.holder else { return Ok(None) };
         let away = self.0.access.attached(token.id);
         let now = clock::now();
         // Had it been revoked before it stood in the list, nobody would have sent it away.
@@ -117,7 +122,7 @@ impl Api {
         }
         let left = token.expires.map_or(self.0.access.lifetime, |end| end.since(now));
         let renew = Instant::now() + left.saturating_sub(self.0.access.lifetime / 2);
-        Ok(Some(Joined { credential: token.id, node, away, renew }))
+        Ok(Some(Joined { credential: token.id, node, by, away, renew }))
     }
 
     fn check(&self, hello: &wire::Hello) -> Result<(), Status> {
@@ -218,6 +223,11 @@ fn credential(given: Credential) -> wire::Credential {
 fn hear(farm: &Arc<Farm>, id: WorkerId, message: Message) {
     match message {
         Message::Hello(_) | Message::Heartbeat(_) => {}
+        Message::Leaving(_) => {
+            farm.workers.leaves(id);
+            farm.book().leaves(id, clock::now());
+            dismiss(farm, id).await;
+        }
         Message::Reading(told) => {
             let Ok(reading) = serde_json::from_slice(&told.reading) else { return };
             farm.book().reads(id, reading, told.pids.into_iter().collect(), farm.time.now());
@@ -263,6 +273,7 @@ fn hear(farm: &Arc<Farm>, id: WorkerId, message: Message) {
                     farm.book().dropped(task, epoch);
                 }
                 farm.work.notify_one();
+                dismiss(&farm, id).await;
             });
         }
     }
@@ -289,6 +300,13 @@ async fn keep_trying(
             () = farm.role.resigned() => return Err(error),
             () = tokio::time::sleep(AGAIN) => {}
         }
+    }
+}
+
+/// Lets a worker go that wants to and has answered for everything.
+async fn dismiss(farm: &Farm, id: WorkerId) {
+    if let Some(outbox) = farm.workers.done(id) {
+        let _ = outbox.send(Ok(stop_worker())).await;
     }
 }
 

@@ -2,7 +2,7 @@
 /// From the worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AttachRequest {
-    #[prost(oneof = "attach_request::Message", tags = "1, 2, 3, 4, 6, 5")]
+    #[prost(oneof = "attach_request::Message", tags = "1, 2, 3, 4, 6, 5, 7")]
     pub message: ::core::option::Option<attach_request::Message>,
 }
 /// Nested message and enum types in `AttachRequest`.
@@ -27,6 +27,9 @@ pub mod attach_request {
         /// How its device is.
         #[prost(message, tag = "5")]
         Reading(super::Reading),
+        /// It wants nothing new and goes: once it has answered for what it has, it is told to stop.
+        #[prost(message, tag = "7")]
+        Leaving(super::Leaving),
     }
 }
 /// From the daemon.
@@ -105,6 +108,9 @@ pub struct Welcome {
 /// It is alive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Heartbeat {}
+/// It goes: it was told to, or had nothing to do for long.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Leaving {}
 /// How its device is; said when that has changed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Reading {

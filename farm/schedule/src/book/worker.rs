@@ -20,6 +20,8 @@ pub(crate) struct Seen {
     pub heard: Timestamp,
     /// How its device is, as it said last.
     pub reading: Option<Reading>,
+    /// It goes, and wants nothing new.
+    pub leaving: bool,
 }
 
 /// What of an offer decides whether a task fits.
@@ -73,7 +75,7 @@ impl Book {
         let (memory_mib, ram_mib, threads) = (offer.memory_mib, offer.ram_mib, offer.threads);
         let class = Class { kind, model, profile, memory_mib, ram_mib, threads, tags };
         let class = self.classes.number(&class);
-        self.workers.insert(worker, Seen { offer, heard: now, reading: None });
+        self.workers.insert(worker, Seen { offer, heard: now, reading: None, leaving: false });
         self.floor.insert(worker, Desk::new(class, heat, node, device, whole));
         let gate = self.gate(worker, now);
         self.floor.set_gate(worker, gate);
@@ -107,6 +109,14 @@ impl Book {
         }
         let others = self.others_mib(worker);
         self.floor.set_others(worker, others);
+        let gate = self.gate(worker, now);
+        self.floor.set_gate(worker, gate);
+    }
+
+    /// A worker goes: it is given nothing new.
+    pub fn leaves(&mut self, worker: WorkerId, now: Timestamp) {
+        let Some(seen) = self.workers.get_mut(&worker) else { return };
+        seen.leaving = true;
         let gate = self.gate(worker, now);
         self.floor.set_gate(worker, gate);
     }
@@ -225,7 +235,8 @@ impl Book {
 
     fn gate(&self, worker: WorkerId, now: Timestamp) -> Gate {
         let Some(seen) = self.workers.get(&worker) else { return Gate::default() };
-        let shut = self.policy.drained.contains_key(&seen.offer.node) || self.unfit(worker).is_some();
+        let drained = self.policy.drained.contains_key(&seen.offer.node);
+        let shut = drained || seen.leaving || self.unfit(worker).is_some();
         let mut gate = Gate { shut, ..Gate::default() };
         let soonest = |gate: &mut Gate, at: Timestamp, but| {
             if gate.until.is_none_or(|until| at < until) {
