@@ -3,7 +3,7 @@
 #
 #   setup.sh demo         what `make demo` needs: system packages, Rust, the ONNX Runtime library
 #   setup.sh test         the same, and what only `make test` needs: cargo-nextest, the recipe's Python packages, PostgreSQL's
-#                         programs (no server is set up or started)
+#                         and Slurm's programs (no server is set up or started)
 #   setup.sh test-full    the same, and what the recipe trains with (torch: gigabytes)
 #   setup.sh openvino     ONNX Runtime with OpenVINO's kernels beside the other one: faces in half the time
 #   setup.sh measure      the same, and python insightface, beside which `cargo xtask measure identity` measures
@@ -25,6 +25,7 @@ packages=(
 test_packages=(
   libegl1 libfontconfig1 libgl1 # skia, which draws the pack's puppets, links these
   openssl postgresql-15         # the tests start servers of their own, as the user that the package makes
+  munge slurm-client slurmctld slurmd # and a Slurm cluster
 )
 onnxruntime_version=1.31.1
 openvino_version=1.24.1
@@ -81,20 +82,25 @@ system_packages() {
   say "installing system packages (a few minutes): $missing"
   # Words of $missing are package names of the list above.
   # shellcheck disable=SC2086
-  { quietly "${root[@]}" apt-get update && without_default_cluster "${root[@]}" \
+  { quietly "${root[@]}" apt-get update && without_servers "${root[@]}" \
     env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } ||
     fail "apt-get could not install $missing: see $log, mend what it names, and run this again."
 }
 
-# The package of PostgreSQL makes and starts a server unless it is told not to. That is for this once: what somebody installs
-# later is theirs to decide. Words in front are what makes us root.
-without_default_cluster() {
-  local root=() settings=/etc/postgresql-common/createcluster.d/greenroom-setup.conf status=0
+# The packages of PostgreSQL and Slurm make and start servers unless they are told not to. That is for this once: what somebody
+# installs later is theirs to decide. Words in front are what makes us root.
+without_servers() {
+  local root=() settings=/etc/postgresql-common/createcluster.d/greenroom-setup.conf policy=/usr/sbin/policy-rc.d ours="" status=0
   [ "$1" != sudo ] || root=(sudo)
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | quietly "${root[@]}" tee "$policy"
+    quietly "${root[@]}" chmod 755 "$policy"
+    ours=1
+  fi
   quietly "${root[@]}" mkdir -p "${settings%/*}"
   echo "create_main_cluster = false" | quietly "${root[@]}" tee "$settings"
   quietly "$@" || status=$?
-  quietly "${root[@]}" rm -f "$settings"
+  quietly "${root[@]}" rm -f "$settings" ${ours:+"$policy"}
   return $status
 }
 

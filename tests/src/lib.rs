@@ -11,6 +11,7 @@ mod inputs;
 mod memory;
 mod process;
 mod project;
+mod slurm;
 mod told;
 
 pub use bench::Bench;
@@ -24,4 +25,5 @@ pub use inputs::{
 pub use memory::MemoryLimit;
 pub use process::{Programs, alive, greenroom, until};
 pub use project::{Project, Pushed, notes, of_kind};
+pub use slurm::Cluster;
 pub use told::{Postbox, Receiver};

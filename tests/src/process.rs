@@ -79,12 +79,18 @@ pub(crate) fn is_stopped(pid: u32) -> bool {
 
 /// The processes that a process started and that have not ended.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
-    let entries = std::fs::read_dir("/proc").unwrap();
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let mut children: Vec<_> =
-        pids.filter(|&pid| status(pid).is_some_and(|(of, state)| of == parent && state != 'Z')).collect();
+    let mut children: Vec<_> = processes()
+        .into_iter()
+        .filter(|&pid| status(pid).is_some_and(|(of, state)| of == parent && state != 'Z'))
+        .collect();
     children.sort_unstable();
     children
+}
+
+/// All processes that there are.
+pub(crate) fn processes() -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok()).collect()
 }
 
 /// Kills a process at once (SIGKILL).

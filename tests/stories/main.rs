@@ -22,4 +22,5 @@ mod operating;
 mod packs;
 mod refusals;
 mod scheduling;
+mod slurm;
 mod wires;

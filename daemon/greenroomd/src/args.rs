@@ -1,5 +1,6 @@
 //! What the daemon is told: file < environment < flag.
 
+mod slurm;
 mod workers;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +22,7 @@ use crate::{
 };
 use workers::WorkersSection;
 
+pub(crate) use slurm::{Engine, Slurm};
 pub(crate) use workers::{Devices, Memory, Workers};
 
 const AFTER: &str = "`greenroomd cert DIR` makes a certificate for a farm that has no public name; see its --help.";
@@ -72,6 +74,10 @@ pub(crate) struct Args {
     /// Worker processes for the processor of this machine; each card and slice gets one besides. 0 starts none at all.
     #[arg(long, env = "GREENROOM_WORKERS", value_name = "N")]
     pub workers: Option<u32>,
+    /// Who starts workers: the daemon itself on this machine, or Slurm on its cluster, as [slurm] of the file says. With Slurm there
+    /// are none on this machine unless --workers asks for some.
+    #[arg(long, env = "GREENROOM_ENGINE", value_enum)]
+    pub engine: Option<Engine>,
     /// Devices of this machine that get a worker: auto takes all that `greenroom-worker devices` tells.
     #[arg(long, env = "GREENROOM_DEVICES", value_name = "auto|cpu|cuda:0,...")]
     pub devices: Option<Devices>,
@@ -161,6 +167,7 @@ struct File {
     daemon: DaemonSection,
     ledger: LedgerSection,
     workers: WorkersSection,
+    slurm: Slurm,
     models: ModelsSection,
     commands: Commands,
     logs: Logs,
@@ -246,6 +253,8 @@ pub(crate) struct Config {
     pub pack: PathBuf,
     pub onnxruntime: Option<PathBuf>,
     pub workers: Workers,
+    /// How Slurm is asked for workers, where it is.
+    pub slurm: Option<Slurm>,
     pub threads: u32,
     pub worker: PathBuf,
     pub commands: Commands,
@@ -324,8 +333,11 @@ impl Config {
             })?,
             (None, None) => Place::Folder(state.join("artifacts")),
         };
+        let by_slurm = args.engine.or(file.workers.engine).unwrap_or_default() == Engine::Slurm;
+        let slurm = by_slurm.then(|| file.slurm.check(&state)).transpose()?;
         Ok(Self {
             artifacts,
+            slurm,
             state,
             ledger: args.ledger.or(file.ledger.url),
             advertise: args.advertise.or(file.daemon.advertise),
@@ -334,7 +346,7 @@ impl Config {
             pack,
             onnxruntime: args.onnxruntime.or(file.models.onnxruntime),
             workers: Workers {
-                count: args.workers.or(file.workers.count).unwrap_or(1),
+                count: args.workers.or(file.workers.count).unwrap_or(u32::from(!by_slurm)),
                 devices: args.devices.or(file.workers.devices).unwrap_or_default(),
                 memory_max: args.memory_max.or(file.workers.memory_max),
                 simulated: args.simulated.or(file.workers.simulated),

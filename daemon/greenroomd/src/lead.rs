@@ -7,7 +7,7 @@ use greenroom_store_postgres::PostgresStore;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
-use crate::{args::Config, book, dispatch, farm::Farm, learn, notify, role::Role, supervise};
+use crate::{args::Config, book, dispatch, farm::Farm, learn, notify, role::Role, slurm, supervise};
 
 /// A database that cannot be reached is tried again after this long.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -21,7 +21,7 @@ pub(crate) async fn run(
     url: String,
     own: String,
 ) {
-    let Some(shared) = shared else { return reign(&farm, &config, &own, std::future::pending()).await };
+    let Some(shared) = shared else { return reign(&farm, &config, (&own, &url), std::future::pending()).await };
     while !farm.stop.is_cancelled() {
         let elected = tokio::select! {
             elected = shared.lead(&url) => elected,
@@ -32,7 +32,7 @@ pub(crate) async fn run(
             Ok(term) => {
                 tracing::info!(ledger = shared.place(), term = term.epoch, "lead.begin");
                 match prepare(&farm).await {
-                    Ok(()) => reign(&farm, &config, &own, term.ended()).await,
+                    Ok(()) => reign(&farm, &config, (&own, &url), term.ended()).await,
                     Err(error) => told(&error, "cannot read the ledger; another may lead"),
                 }
                 // Workers that are left are another leader's; they attach there.
@@ -67,10 +67,13 @@ pub(crate) async fn prepare(farm: &Farm) -> Result<(), StoreError> {
 
 /// Everything that only a leader does, until the daemon stops or the term ends. A term ends hard: whatever has not been
 /// committed by then never is, and the next leader finds what was, as after a kill.
-async fn reign(farm: &Arc<Farm>, config: &Arc<Config>, url: &str, ended: impl Future<Output = ()>) {
+///
+/// Workers of this machine come in by the first door, those of others by the second.
+async fn reign(farm: &Arc<Farm>, config: &Arc<Config>, (own, others): (&str, &str), ended: impl Future<Output = ()>) {
     let mut tasks = JoinSet::new();
     tasks.spawn(dispatch::run(farm.clone()));
-    tasks.spawn(supervise::run(farm.clone(), config.clone(), url.to_owned()));
+    tasks.spawn(supervise::run(farm.clone(), config.clone(), own.to_owned()));
+    tasks.spawn(slurm::run(farm.clone(), config.clone(), others.to_owned()));
     tasks.spawn(learn::run(farm.clone()));
     tasks.spawn(notify::run(farm.clone()));
     farm.role.set(Role::Leads);

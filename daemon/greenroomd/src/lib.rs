@@ -27,6 +27,7 @@ mod push;
 mod report;
 mod role;
 mod serve;
+mod slurm;
 mod supervise;
 mod task_logs;
 mod tls;

@@ -3,7 +3,7 @@
 use greenroom_domain::{JobId, LeaseEpoch, TaskId, TokenId, WorkerId};
 use greenroom_proto::worker_v1 as wire;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::mpsc;
@@ -88,6 +88,11 @@ impl Workers {
         let attached = self.lock();
         let worker = attached.get(&id).filter(|worker| worker.leaving && worker.running.is_empty())?;
         Some(worker.outbox.clone())
+    }
+
+    /// Join tokens by which those that are attached became the farm's.
+    pub(crate) fn joined(&self) -> BTreeSet<TokenId> {
+        self.lock().values().filter_map(|worker| worker.joined).collect()
     }
 
     /// What a worker runs.

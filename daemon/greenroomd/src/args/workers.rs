@@ -4,6 +4,8 @@ use greenroom_domain::Problem;
 use serde::Deserialize;
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use super::Engine;
+
 /// `[workers]` of the configuration file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -12,6 +14,7 @@ pub(super) struct WorkersSection {
     pub threads: Option<u32>,
     pub program: Option<PathBuf>,
     pub credential: Option<jiff::SignedDuration>,
+    pub engine: Option<Engine>,
     pub devices: Option<Devices>,
     pub memory_max: Option<Memory>,
     pub simulated: Option<PathBuf>,
