@@ -2,7 +2,6 @@
 
 use greenroom_proto::v1::{self, job::State};
 use greenroom_tests::{CLOSE_MARA, CLOSE_TOBIN, Cluster, Farm, Options, Project, of_kind, shot_file, until};
-use std::collections::BTreeSet;
 
 /// A farm whose workers Slurm starts: each with a card, and gone after two seconds without a task.
 async fn farm(cluster: &Cluster, max: u32) -> Farm {
@@ -12,19 +11,20 @@ async fn farm(cluster: &Cluster, max: u32) -> Farm {
     Farm::start_with(Options { workers: 0, environment, config, ..Options::default() }).await
 }
 
-async fn push(farm: &Farm) -> (Project, v1::Job) {
+async fn push(farm: &Farm, shots: &[&str]) -> (Project, v1::Job) {
     let lab = farm.project("lab").await;
     lab.cast().await;
-    let pushed = lab.push("both.toml", shot_file("Both", &[CLOSE_MARA, CLOSE_TOBIN]).as_bytes()).await;
+    let pushed = lab.push("film.toml", shot_file("Film", shots).as_bytes()).await;
     (lab, pushed.job)
 }
 
-/// The film, which must be whole, with one take of each shot.
-async fn whole(lab: &Project, job: &v1::Job) -> v1::Job {
+/// The film, which must be whole, with one take of each shot and one clip of it.
+async fn whole(lab: &Project, job: &v1::Job, shots: usize) -> v1::Job {
     let job = lab.ended(&job.name).await;
     assert!(matches!(job.state(), State::Done | State::Draft), "{job:?}");
-    let shots: BTreeSet<_> = of_kind(&job, "generate").map(|task| &task.shot).collect();
-    assert_eq!((shots.len(), of_kind(&job, "generate").count()), (2, 2), "{job:?}");
+    assert_eq!(of_kind(&job, "generate").count(), shots, "{job:?}");
+    let (_, files) = lab.report(&job).await;
+    assert_eq!(files.iter().filter(|file| file.path.starts_with("clips/")).count(), shots, "{files:?}");
     job
 }
 
@@ -43,13 +43,13 @@ async fn says(farm: &Farm, words: &str) {
 async fn a_slurm_job_is_a_worker_that_does_many_tasks_and_goes_when_there_are_none() {
     let cluster = Cluster::start().await;
     let farm = farm(&cluster, 2).await;
-    let (lab, job) = push(&farm).await;
+    let (lab, job) = push(&farm, &[CLOSE_MARA, CLOSE_TOBIN]).await;
     computing(&lab, &cluster, &job).await;
     let nodes = farm.said(&["nodes"]).await;
     assert!(nodes.starts_with("n1 ") && nodes.contains("open"), "{nodes}");
     let sees: Vec<_> = cluster.workers().into_iter().map(|(_, [job, node, cards])| (job, node, cards)).collect();
     assert!(sees.iter().all(|(_, _, cards)| cards.len() == 1), "each has a card of its own: {sees:?}");
-    whole(&lab, &job).await;
+    whole(&lab, &job, 2).await;
     until("every job has gone by itself", async || cluster.jobs("pending,running,completing").is_empty().then_some(()))
         .await;
     let done = farm.log().matches("task.done").count();
@@ -61,7 +61,7 @@ async fn a_slurm_job_is_a_worker_that_does_many_tasks_and_goes_when_there_are_no
 async fn a_lost_node_is_made_up_for_and_a_controller_that_is_away_stops_nothing() {
     let mut cluster = Cluster::start().await;
     let farm = farm(&cluster, 1).await;
-    let (lab, job) = push(&farm).await;
+    let (lab, job) = push(&farm, &[CLOSE_MARA]).await;
     let (_, number, node) = computing(&lab, &cluster, &job).await;
     cluster.lose_node(&node);
     says(&farm, "the task's worker is gone").await;
@@ -71,7 +71,7 @@ async fn a_lost_node_is_made_up_for_and_a_controller_that_is_away_stops_nothing(
     .await;
     lab.computing(&job.name, "generate").await;
     cluster.lose_controller();
-    whole(&lab, &job).await;
+    whole(&lab, &job, 1).await;
     says(&farm, "call Slurm: squeue").await;
     cluster.control_again(true).await;
 }
@@ -97,20 +97,20 @@ async fn what_slurm_acknowledged_and_forgot_is_asked_for_again() {
         log.contains("lost=true") && log.matches("slurm.job=\"1\"").count() == 2,
         "its number was given out again: {log}"
     );
-    let pushed = lab.push("both.toml", shot_file("Both", &[CLOSE_MARA, CLOSE_TOBIN]).as_bytes()).await;
-    whole(&lab, &pushed.job).await;
+    let pushed = lab.push("film.toml", shot_file("Film", &[CLOSE_MARA]).as_bytes()).await;
+    whole(&lab, &pushed.job, 1).await;
 }
 
 #[tokio::test]
 async fn a_worker_that_slurm_takes_away_gives_back_its_task_and_another_does_it() {
     let cluster = Cluster::start().await;
     let farm = farm(&cluster, 1).await;
-    let (lab, job) = push(&farm).await;
-    let (_, number, _) = computing(&lab, &cluster, &job).await;
-    cluster.said("scontrol", &["requeue", &number]).unwrap();
+    let (lab, job) = push(&farm, &[CLOSE_MARA]).await;
+    computing(&lab, &cluster, &job).await;
+    cluster.preempt(2);
     says(&farm, "task.pause").await;
     says(&farm, "slurm.cancel").await;
-    let job = whole(&lab, &job).await;
+    let job = whole(&lab, &job, 1).await;
     assert!(job.tasks.iter().any(|task| task.attempts >= 2), "it was given twice: {job:?}");
     assert!(!farm.log().contains("the task's worker is gone"), "nobody is blamed");
 }

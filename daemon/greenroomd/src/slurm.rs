@@ -34,9 +34,9 @@ use plan::{Demand, Stage, Step};
 const NAME: &str = "slurm";
 /// A job may wait so long for a node before what its worker will show holds no more, and it is asked for anew.
 const WAITS: Duration = Duration::from_secs(7 * 24 * 3600);
-/// After a refusal Slurm is left alone so long …
-const REFUSED: Duration = Duration::from_secs(10);
-/// … and after a job whose worker never came twice as long each time, up to this.
+/// So many looks at the queue in which a job is missing make it a lost one; after a refusal Slurm is left alone as long.
+const LOOKS: u32 = 5;
+/// After a job whose worker never came the next one waits for twice that, each time twice as long, up to this.
 const LONGEST: Duration = Duration::from_secs(300);
 /// Jobs' logs that are kept, the newest.
 const LOGS: usize = 50;
@@ -58,7 +58,7 @@ pub(crate) async fn run(farm: Arc<Farm>, config: Arc<Config>, address: String) {
             Err(error) => {
                 let problem = error.problem();
                 tracing::error!(remedy = problem.remedy, "{problem}; trying again");
-                REFUSED
+                slurm.poll * LOOKS
             }
         };
         tokio::select! {
@@ -106,10 +106,10 @@ impl<'a> Keeper<'a> {
         let mut jobs = cli::queue().await?;
         // Another farm's jobs are its own.
         jobs.retain(|job| self.known.contains(&job.ask));
-        let (now, bounds) = (clock::now(), (self.slurm.min, self.slurm.max));
+        let (now, bounds, lost_after) = (clock::now(), (self.slurm.min, self.slurm.max), self.slurm.poll * LOOKS);
         let demand = {
             let book = self.farm.book();
-            Demand { wanting: book.wanting(now), running: book.running(), bounds }
+            Demand { wanting: book.wanting(now), running: book.running(), bounds, lost_after }
         };
         for step in plan::plan(&self.asks, &jobs, &self.farm.workers.joined(), demand, now) {
             match step {
@@ -155,7 +155,7 @@ impl<'a> Keeper<'a> {
         prune(&self.slurm.folder);
         if stage == Some(Stage::Over { badly: true }) && !came {
             self.failed += 1;
-            let wait = (REFUSED * (1 << self.failed.min(6))).min(LONGEST);
+            let wait = (self.slurm.poll * LOOKS * (1 << self.failed.min(6))).min(LONGEST);
             self.not_before = Instant::now() + wait;
             let log = file("log");
             let remedy = "read what it said; programs, pack and folders must be on the nodes under the same paths";

@@ -6,10 +6,6 @@ use std::{
     time::Duration,
 };
 
-/// What was asked of Slurm and is not in its queue after this long is lost: it forgets jobs that it acknowledged when its controller
-/// dies within a moment.
-const LOST: Duration = Duration::from_secs(10);
-
 /// One of our jobs in Slurm's queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SlurmJob {
@@ -46,6 +42,9 @@ pub(super) struct Demand {
     pub running: usize,
     /// The fewest and the most workers that Slurm may have.
     pub bounds: (usize, usize),
+    /// What was asked of Slurm and is not in its queue after this long is lost: it forgets jobs that it acknowledged when its
+    /// controller dies within a moment.
+    pub lost_after: Duration,
 }
 
 /// What to do.
@@ -89,7 +88,9 @@ pub(super) fn plan(
             }
             // Slurm has lost a job that runs on.
             None if attached.contains(&ask) => alive += 1,
-            None if jobs.iter().any(|job| job.ask == ask) || now.since(since) >= LOST => steps.push(Step::Forget(ask)),
+            None if jobs.iter().any(|job| job.ask == ask) || now.since(since) >= demand.lost_after => {
+                steps.push(Step::Forget(ask))
+            }
             // It was submitted a moment ago, or nobody knows whether it was.
             None => alive += 1,
         }
@@ -130,7 +131,7 @@ mod tests {
     }
 
     fn work(wanting: usize, running: usize) -> Demand {
-        Demand { wanting, running, bounds: (0, 3) }
+        Demand { wanting, running, bounds: (0, 3), lost_after: Duration::from_secs(10) }
     }
 
     fn cancel(n: u8) -> Step {
