@@ -89,7 +89,7 @@ pub(super) fn plan(
             // Slurm has lost a job that runs on.
             None if attached.contains(&ask) => alive += 1,
             None if jobs.iter().any(|job| job.ask == ask) || now.since(since) >= demand.lost_after => {
-                steps.push(Step::Forget(ask))
+                steps.push(Step::Forget(ask));
             }
             // It was submitted a moment ago, or nobody knows whether it was.
             None => alive += 1,
