@@ -276,7 +276,7 @@ fn workers(farm: &Farm) -> Vec<Finding> {
     if farm.role.leader().is_some() {
         return vec![Finding::ok(PART, "they attach to the daemon that leads")];
     }
-    let nodes = nodes(&farm.book(), clock::now());
+    let nodes = nodes(&farm.book(), farm.time.now());
     let devices: usize = nodes.iter().map(|node| node.workers.len()).sum();
     let mut findings = if devices == 0 {
         let remedy = "set [workers] count, or start greenroom-worker elsewhere (`greenroom token create --worker`)";
@@ -310,7 +310,7 @@ fn waiting(farm: &Farm) -> Finding {
     const PART: &str = "queue";
     let book = farm.book();
     let mut stuck: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for queued in queue(&book, clock::now(), HEAD) {
+    for queued in queue(&book, farm.time.now(), HEAD) {
         let why = queued.why;
         if matches!(why.reason, Reason::NoDevice | Reason::NoDeviceWithVram | Reason::NoNode | Reason::NoTags) {
             *stuck.entry((why.sentence, why.remedy.unwrap_or_default())).or_default() += 1;

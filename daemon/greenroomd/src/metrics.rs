@@ -224,7 +224,7 @@ impl Metrics {
             let book = farm.book();
             self.queued.set(count(book.queued()));
             self.running.set(count(book.running()));
-            nodes(&book, clock::now())
+            nodes(&book, farm.time.now())
         };
         // Nodes come and go.
         self.devices.clear();

@@ -32,10 +32,9 @@ impl FarmService for Api {
     }
 
     async fn get_activity(&self, _: Request<v1::GetActivityRequest>) -> Result<Response<v1::Activity>, Status> {
-        let now = clock::now();
         let (nodes, queued) = {
             let book = self.0.book();
-            (nodes(&book, now), book.queued())
+            (nodes(&book, self.0.time.now()), book.queued())
         };
         let (mut running, mut projects, mut devices, mut busy) = (vec![], BTreeMap::new(), 0, 0);
         for node in &nodes {
@@ -49,7 +48,7 @@ impl FarmService for Api {
                 }
             }
         }
-        let (ended_by_minute, failed) = self.0.metrics.minutes(now);
+        let (ended_by_minute, failed) = self.0.metrics.minutes(clock::now());
         Ok(Response::new(v1::Activity { running, queued: queued as u64, devices, busy, ended_by_minute, failed }))
     }
 

@@ -225,8 +225,9 @@ fn hear(farm: &Arc<Farm>, id: WorkerId, message: Message) {
         Message::Hello(_) | Message::Heartbeat(_) => {}
         Message::Leaving(_) => {
             farm.workers.leaves(id);
-            farm.book().leaves(id, clock::now());
-            dismiss(farm, id).await;
+            farm.book().leaves(id, farm.time.now());
+            let farm = farm.clone();
+            tokio::spawn(async move { dismiss(&farm, id).await });
         }
         Message::Reading(told) => {
             let Ok(reading) = serde_json::from_slice(&told.reading) else { return };
@@ -250,7 +251,8 @@ fn hear(farm: &Arc<Farm>, id: WorkerId, message: Message) {
                 farm.book().moved(task, farm.time.now());
                 let line = |line: wire::LogLine| Line { at: line.at_ms, level: line.level, text: line.text };
                 let lines: Vec<_> = log.lines.into_iter().map(line).collect();
-                tokio::task::block_in_place(|| farm.task_logs.append(running.job, task, epoch, &lines));
+                // Some KiB to the system's cache: sooner done than handed to another thread.
+                farm.task_logs.append(running.job, task, epoch, &lines);
             }
         }
         Message::Outcome(outcome) => {
