@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock, farm::Farm};
+use crate::farm::Farm;
 
 /// Minutes that a live view shows.
 pub(crate) const MINUTES: usize = 60;

@@ -45,9 +45,7 @@ pub(super) fn run(
     session.order(&Order::Run { index: spec.index })?;
     let mut task = Running { log: log::Log::default(), files: vec![], said: (0.0, String::new()) };
     let ended = timings.of("run", || task.listen(bench, &mut session, progress))?;
-    let log = scratch.join("log.txt");
-    std::fs::write(&log, task.log.text())?;
-    let log = bench.keep(&log)?;
+    let log = bench.keep_bytes(task.log.text().into_bytes())?;
     match ended {
         Ended::Well => {
             bench.session = Some(session);
