@@ -13,7 +13,7 @@ use super::{Figure, example};
 
 /// The stores alone, and the whole farm with its programs.
 const EXAMPLES: [&str; 2] = ["measure-dispatch", "measure-start"];
-const PACKAGES: [&str; 3] = ["greenroom-tests", "greenroomd", "greenroom"];
+const PACKAGES: [&str; 4] = ["greenroom-tests", "greenroomd", "greenroom", "greenroom-worker"];
 const GOALS: &[(&str, &str)] =
     &[("postgres_dispatches_per_second", ">= 2000"), ("rows_per_task", "<= 20"), ("submit_to_start_p99_ms", "<= 20")];
 

@@ -32,8 +32,8 @@ impl Figure {
 
     /// With its goal, if it has one among these.
     pub(crate) fn with_goal(self, goals: &[(&str, &str)]) -> Self {
-        let goal = goals.iter().find(|(name, _)| *name == self.figure);
-        Self { goal: goal.map(|(_, goal)| (*goal).to_owned()), ..self }
+        let goal = goals.iter().find(|(name, _)| *name == self.figure).map(|(_, goal)| (*goal).to_owned());
+        Self { goal: goal.or(self.goal), ..self }
     }
 
     /// `bytes` in MiB.

@@ -1,28 +1,20 @@
-//! The scheduler at the size of a large farm: an example of the daemon decides for 1,600 nodes and prints figures.
+//! The farm at the size of a large one: an example of the daemon decides for 1,600 nodes, one of the tests has 500 watchers.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
-use super::{Figure, example, farm};
+use super::{Figure, example};
 
-const EXAMPLE: &str = "measure-scale";
+const GOALS: &[(&str, &str)] = &[("fanout_p99_ms", "<= 300")];
 
 pub(super) fn figures(root: &Path, say: &mut dyn FnMut(&Figure)) -> anyhow::Result<()> {
-    let mut build = Command::new("cargo");
-    build.current_dir(root).args(["build", "--release", "--locked", "--package", "greenroomd", "--example", EXAMPLE]);
-    let status = build.stdin(Stdio::null()).status().context("start cargo")?;
-    ensure!(status.success(), "cargo build ended with {status}");
-    let mut command = Command::new(farm::program(root, &format!("examples/{EXAMPLE}"))?);
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut run = command.spawn().with_context(|| format!("start {EXAMPLE}"))?;
-    let output = run.stdout.take().with_context(|| format!("{EXAMPLE} has no output"))?;
-    for line in BufReader::new(output).lines() {
-        say(&example::parse(EXAMPLE, &line?)?);
+    let programs = ["greenroom-tests", "greenroomd", "greenroom", "greenroom-worker"];
+    for (name, packages) in [("measure-scale", &programs[1..2]), ("measure-fanout", &programs)] {
+        let program = example::built(root, name, packages)?;
+        let mut each = |figure: Figure| say(&figure.with_goal(GOALS));
+        example::printed(name, &mut Command::new(program), &mut each).context("measure scale")?;
     }
-    let status = run.wait()?;
-    ensure!(status.success(), "{EXAMPLE} ended with {status}");
     Ok(())
 }
