@@ -87,7 +87,7 @@ fn compared(what: What, shape: &str, own: &Told, peer: &Told) -> Vec<Figure> {
         What::Lora => ("it_per_second", "peft 0.21.2, torch 2.15.0"),
     };
     let new = |figure: &str, value, unit| Figure::new(format!("{shape}_{figure}"), value, unit);
-    let beside = |figure: Figure, value| Figure { peer: Some(name.to_owned()), peer_value: Some(value), ..figure };
+    let beside = |figure: Figure, value| figure.beside(name, value);
     let aim = |figure: Figure, goal: &str| Figure { goal: Some(goal.to_owned()), ..figure };
     let mut figures = vec![
         beside(new(rate, own.per_second, "1/s"), peer.per_second),

@@ -60,7 +60,7 @@ fn beside(figure: &Figure, name: &str, peer: Peer) -> Option<Figure> {
         "farm_tasks_per_second" => peer.per_second,
         _ => return None,
     };
-    Some(Figure { peer: Some(name.to_owned()), peer_value: Some(value), ..figure.clone() })
+    Some(figure.clone().beside(name, value))
 }
 
 fn peers(root: &Path, disk: &Path) -> anyhow::Result<BTreeMap<String, Peer>> {

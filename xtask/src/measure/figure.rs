@@ -23,11 +23,22 @@ pub(crate) struct Figure {
     /// Its number, in the same unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) peer_value: Option<f64>,
+    /// How many times better ours is: above 1 where it does more a second, or takes less of anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ratio: Option<f64>,
 }
 
 impl Figure {
     pub(crate) fn new(figure: impl Into<String>, value: f64, unit: &str) -> Self {
-        Self { figure: figure.into(), value, unit: unit.to_owned(), goal: None, peer: None, peer_value: None }
+        let unit = unit.to_owned();
+        Self { figure: figure.into(), value, unit, goal: None, peer: None, peer_value: None, ratio: None }
+    }
+
+    /// With what another program took for the same, in the same run.
+    pub(crate) fn beside(self, peer: impl Into<String>, peer_value: f64) -> Self {
+        let is_rate = self.unit.ends_with("/s");
+        let ratio = if is_rate { self.value / peer_value } else { peer_value / self.value };
+        Self { peer: Some(peer.into()), peer_value: Some(peer_value), ratio: Some(ratio), ..self }
     }
 
     /// With its goal, if it has one among these.
@@ -73,10 +84,10 @@ mod tests {
 
     #[test]
     fn a_peer_stands_beside_the_value() {
-        let mut figure = Figure::new("decode.time", 1.0, "s");
-        figure.peer = Some("ffmpeg".to_owned());
-        figure.peer_value = Some(2.0);
-        let expected = r#"{"figure":"decode.time","value":1.0,"unit":"s","peer":"ffmpeg","peer_value":2.0}"#;
-        assert_eq!(figure.to_string(), expected);
+        let time = Figure::new("decode.time", 1.0, "s").beside("ffmpeg", 2.0);
+        let expected =
+            r#"{"figure":"decode.time","value":1.0,"unit":"s","peer":"ffmpeg","peer_value":2.0,"ratio":2.0}"#;
+        assert_eq!(time.to_string(), expected);
+        assert_eq!(Figure::new("decode.rate", 30.0, "1/s").beside("ffmpeg", 60.0).ratio, Some(0.5), "more is better");
     }
 }

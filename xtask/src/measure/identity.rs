@@ -101,7 +101,7 @@ fn compared(name: &str, own: &Told, peer: &Told) -> anyhow::Result<Vec<Figure>> 
         peer.frames.len()
     );
     let rate = |told: &Told| count(told.frames.len()) / told.seconds;
-    let beside = |figure: Figure, value| Figure { peer: Some(PEER.to_owned()), peer_value: Some(value), ..figure };
+    let beside = |figure: Figure, value| figure.beside(PEER, value);
     let aim = |figure: Figure, goal: &str| Figure { goal: name.is_empty().then(|| goal.to_owned()), ..figure };
     let agreement = Agreement::of(&own.frames, &peer.frames);
     ensure!(agreement.faces > 0, "both sides found no face: nothing can be compared");
