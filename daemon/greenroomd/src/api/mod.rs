@@ -37,7 +37,7 @@ use tonic::service::Routes;
 use crate::{access, farm::Farm};
 
 pub(crate) use status::{denied, status};
-pub(crate) use worker::{cancel as cancel_task, cancel_job, pause as pause_task, requeue_job, stop_worker};
+pub(crate) use worker::orders::{cancel as cancel_task, cancel_job, pause as pause_task, requeue_job, stop_worker};
 
 /// Serves one resource's methods.
 #[derive(Clone)]

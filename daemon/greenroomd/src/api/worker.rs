@@ -1,12 +1,11 @@
 //! The workers' side of the wire: one stream each, for the worker's whole life.
 
-use greenroom_domain::{
-    Holder, Job, JobId, LeaseEpoch, Offer, Problem, ProblemKind, TaskError, TaskId, TaskOutput, TokenId, WorkerId,
-};
-use greenroom_proto::worker_v1::{
-    self as wire, attach_request::Message, outcome::Result as Outcome, worker_service_server::WorkerService,
-};
-use std::{sync::Arc, time::Duration};
+pub(super) mod orders;
+mod outcome;
+
+use greenroom_domain::{Holder, LeaseEpoch, Offer, Problem, ProblemKind, TaskError, TaskId, TokenId, WorkerId};
+use greenroom_proto::worker_v1::{self as wire, attach_request::Message, worker_service_server::WorkerService};
+use std::sync::Arc;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
@@ -20,17 +19,13 @@ use crate::{
     access::{self, Caller, Credential},
     clock, dispatch,
     farm::{Farm, Progress},
-    ledger::LedgerError,
     supervise::{self, Life},
     task_logs::Line,
-    workers::{Attached, Outbox, Running},
+    workers::{Attached, Outbox},
 };
 
 /// A picture on the way of more bytes is not passed on: watchers hold a few hundred messages each.
 const PICTURE_LIMIT: usize = 128 << 10;
-
-/// An outcome that cannot be written is tried again after this long.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// What comes from a worker.
 pub(crate) trait Inbox: Stream<Item = Result<wire::AttachRequest, Status>> + Unpin + Send + 'static {}
@@ -269,7 +264,9 @@ fn hear(farm: &Arc<Farm>, id: WorkerId, message: Message) {
             farm.work.notify_one();
             let farm = farm.clone();
             tokio::spawn(async move {
-                if let Err(error) = keep_trying(&farm, task, epoch, outcome.result, outcome.out_of_memory).await {
+                if let Err(error) =
+                    outcome::keep_trying(&farm, task, epoch, outcome.result, outcome.out_of_memory).await
+                {
                     tracing::warn!(worker.id = %id, %error, "an outcome was refused");
                     // The task is given again.
                     farm.book().dropped(task, epoch);
@@ -281,73 +278,11 @@ fn hear(farm: &Arc<Farm>, id: WorkerId, message: Message) {
     }
 }
 
-/// Writes an outcome as soon as the ledger can be written: a full disk is no reason to compute anything twice.
-async fn keep_trying(
-    farm: &Farm,
-    task: TaskId,
-    epoch: LeaseEpoch,
-    outcome: Option<Outcome>,
-    out_of_memory: bool,
-) -> Result<(), LedgerError> {
-    loop {
-        let written = publish(farm, task, epoch, outcome.clone(), out_of_memory).await;
-        let error = match written {
-            Err(error) if error.may_pass() => error,
-            other => return other,
-        };
-        tracing::error!(task.id = %task, %error, remedy = error.problem().remedy, "an outcome cannot be written; trying again");
-        tokio::select! {
-            biased;
-            () = farm.stop.cancelled() => return Err(error),
-            () = farm.role.resigned() => return Err(error),
-            () = tokio::time::sleep(AGAIN) => {}
-        }
-    }
-}
-
 /// Lets a worker go that wants to and has answered for everything.
 async fn dismiss(farm: &Farm, id: WorkerId) {
     if let Some(outbox) = farm.workers.done(id) {
-        let _ = outbox.send(Ok(stop_worker())).await;
+        let _ = outbox.send(Ok(orders::stop_worker())).await;
     }
-}
-
-async fn publish(
-    farm: &Farm,
-    task: TaskId,
-    epoch: LeaseEpoch,
-    outcome: Option<Outcome>,
-    out_of_memory: bool,
-) -> Result<(), LedgerError> {
-    let read = match &outcome {
-        Some(Outcome::Output(json)) => serde_json::from_slice(json).map(Ok),
-        Some(Outcome::Error(json)) => serde_json::from_slice(json).map(Err),
-        Some(Outcome::Paused(_)) => {
-            farm.release(task, epoch).await?;
-            tracing::info!(task.id = %task, epoch = epoch.0, "task.pause");
-            return Ok(());
-        }
-        None => return Ok(()),
-    };
-    let result = read.unwrap_or_else(|e| {
-        let remedy = "install daemon and worker from one release";
-        let problem = Problem::new(ProblemKind::Internal, "read outcome", task.to_string(), e, remedy);
-        Err(TaskError { problem, retry: false })
-    });
-    match result {
-        Ok(output) => {
-            farm.finish(task, epoch, TaskOutput::clone(&output)).await?;
-            farm.metrics.judged(&output);
-            tracing::info!(task.id = %task, epoch = epoch.0, "task.done");
-        }
-        Err(error) => {
-            tracing::warn!(task.id = %task, epoch = epoch.0, out_of_memory, %error, "task.fail");
-            // A device with more memory may do it.
-            let error = TaskError { retry: error.retry || out_of_memory, ..error };
-            farm.fail(task, epoch, error).await?;
-        }
-    }
-    Ok(())
 }
 
 fn lease(task: &str, epoch: u64) -> Option<(TaskId, LeaseEpoch)> {
@@ -358,41 +293,6 @@ const fn message(message: wire::attach_response::Message) -> wire::AttachRespons
     wire::AttachResponse { message: Some(message) }
 }
 
-/// Tells a worker to stop a task.
-pub(crate) fn cancel(running: Running) -> wire::AttachResponse {
-    stop(running, false)
-}
-
-/// Tells a worker to pause a task at its next checkpoint.
-pub(crate) fn pause(running: Running) -> wire::AttachResponse {
-    stop(running, true)
-}
-
-fn stop(running: Running, pause: bool) -> wire::AttachResponse {
-    let cancel = wire::Cancel { task: running.task.to_string(), epoch: running.epoch.0, pause };
-    message(wire::attach_response::Message::Cancel(cancel))
-}
-
-/// Stops a job, and tells the workers that have something of it.
-pub(crate) async fn cancel_job(farm: &Farm, id: JobId) -> Result<Job, LedgerError> {
-    let running = farm.workers.of_job(id);
-    let job = farm.cancel(id).await?;
-    for (outbox, running) in running {
-        let _ = outbox.send(Ok(cancel(running))).await;
-    }
-    Ok(job)
-}
-
-/// Puts what runs of a job back to the queue, and tells its workers to stop.
-pub(crate) async fn requeue_job(farm: &Farm, id: JobId) {
-    for (outbox, running) in farm.workers.of_job(id) {
-        // What ended in this moment stays as it is.
-        if farm.release(running.task, running.epoch).await.is_ok() {
-            let _ = outbox.send(Ok(cancel(running))).await;
-        }
-    }
-}
-
 /// What a worker offers; one that does not say offers one slot of what it computes on.
 fn offer(hello: &wire::Hello) -> Result<Offer, Status> {
     if hello.offer.is_empty() {
@@ -400,9 +300,4 @@ fn offer(hello: &wire::Hello) -> Result<Offer, Status> {
     }
     let remedy = "install daemon and worker from one release";
     serde_json::from_slice(&hello.offer).map_err(|e| invalid("attach worker", "offer", e, remedy))
-}
-
-/// Tells a worker to exit.
-pub(crate) fn stop_worker() -> wire::AttachResponse {
-    message(wire::attach_response::Message::Stop(wire::Stop {}))
 }
