@@ -58,10 +58,10 @@ pub(super) fn printed(example: &str, command: &mut Command, say: &mut dyn FnMut(
     Ok(())
 }
 
-/// Builds an example together with packages, one of which it is of.
+/// Builds an example together with packages, one of which it is of, and their programs.
 pub(super) fn built(root: &Path, example: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
     let mut command = Command::new("cargo");
-    command.current_dir(root).args(["build", "--release", "--locked", "--example", example]);
+    command.current_dir(root).args(["build", "--release", "--locked", "--bins", "--example", example]);
     command.args(packages.iter().flat_map(|package| ["--package", package]));
     let status = command.stdin(Stdio::null()).status().context("start cargo")?;
     ensure!(status.success(), "cargo build ended with {status}");
