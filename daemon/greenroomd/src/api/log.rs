@@ -106,17 +106,22 @@ async fn read(
     outbox: &mpsc::Sender<Result<v1::ReadLogsResponse, Status>>,
 ) -> Result<(), Status> {
     let mut grown = farm.task_logs.grown();
-    let mut reader = Reader { wanted: Arc::new(wanted), at: BTreeMap::new(), tail: (tail > 0).then_some(tail) };
+    let tail = (tail > 0).then_some(tail);
+    let mut reader = Reader { wanted, tasks: BTreeMap::new(), at: BTreeMap::new(), tail };
     loop {
         grown.borrow_and_update();
         // What is said before the job has ended is written by then.
         let job = farm.store.job(reader.wanted.job).await.map_err(store)?;
         let ended = job.is_none_or(|job| job.state != JobState::Active);
-        let tasks = farm.store.tasks(reader.wanted.job).await.map_err(store)?;
-        let tasks: BTreeMap<_, _> = tasks.into_iter().map(|task| (task.id, task)).collect();
-        let (shared, out) = (farm.clone(), outbox.clone());
+        // Logs grow many times a second on a busy farm; that a task is new to us is rare.
+        let parts = farm.task_logs.parts(reader.wanted.job).map_err(|e| unreadable(&e))?;
+        if parts.iter().any(|part| !reader.tasks.contains_key(&part.task)) {
+            let tasks = farm.store.tasks(reader.wanted.job).await.map_err(store)?;
+            reader.tasks = tasks.into_iter().map(|task| (task.id, task)).collect();
+        }
+        let out = outbox.clone();
         let step = tokio::task::spawn_blocking(move || {
-            let read = reader.step(&shared, &tasks, &out);
+            let read = reader.step(parts, &out);
             (reader, read)
         });
         let (read, result) = step.await.map_err(|e| Status::internal(e.to_string()))?;
@@ -140,7 +145,9 @@ async fn read(
 
 /// How far somebody has read.
 struct Reader {
-    wanted: Arc<Wanted>,
+    wanted: Wanted,
+    /// The job's tasks, as of when the last new one was seen: what is asked of them does not change.
+    tasks: BTreeMap<TaskId, Task>,
     at: BTreeMap<Part, u64>,
     /// Of what there is at first, only so many of the last lines.
     tail: Option<usize>,
@@ -150,15 +157,14 @@ impl Reader {
     /// Sends what is new. Answers whether anybody still reads.
     fn step(
         &mut self,
-        farm: &Farm,
-        tasks: &BTreeMap<TaskId, Task>,
+        parts: Vec<Part>,
         outbox: &mpsc::Sender<Result<v1::ReadLogsResponse, Status>>,
     ) -> std::io::Result<bool> {
         let tail = self.tail.take();
         let (mut page, mut open) = (VecDeque::new(), true);
-        let wanted = self.wanted.clone();
-        for part in farm.task_logs.parts(wanted.job)? {
-            let Some(task) = tasks.get(&part.task).filter(|task| wanted.is_of(task, part.epoch)) else { continue };
+        let wanted = &self.wanted;
+        for part in parts {
+            let Some(task) = self.tasks.get(&part.task).filter(|task| wanted.is_of(task, part.epoch)) else { continue };
             let from = self.at.get(&part).copied().unwrap_or_default();
             let to = part.lines(from, &mut |line| {
                 if wanted.has(&line) {
